@@ -1,0 +1,76 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Settings is what a Server runs on: a whole, checked configuration. A Server
+// never changes it; Server.Reload swaps in another one for new sessions.
+type Settings struct {
+	Services []Service
+	Limits   Limits
+}
+
+// Mode says on which side of the boundary the clients of a service are.
+type Mode string
+
+// Reverse fronts internal servers for clients outside.
+const Reverse Mode = "reverse"
+
+// Service is one [[service]] of the configuration.
+type Service struct {
+	Name     string
+	Mode     Mode
+	Listen   []netip.AddrPort
+	Backends []netip.AddrPort // tried in order, those of the client's family
+
+	Clients     []netip.Prefix // who may connect; empty: everybody
+	DenyClients []netip.Prefix // who may not, even when Clients has them
+
+	Advertise   netip.Addr // text of 227 only; zero: the address the client dialled
+	Ports       PortRange  // passive: on the address that the client dialled
+	ActivePorts PortRange  // active: on the inside address that the server dials
+
+	Passive, Active bool // which data modes are offered; the others get 502
+
+	// ActiveAddressPeer lets a PORT or EPRT name any address and uses the
+	// client's own instead. False: such a command is refused with 504.
+	ActiveAddressPeer bool
+
+	SourceAddress netip.Addr // inside address to dial backends from; zero: the routing table decides
+	Strict        bool       // a 227 with an address that is not the server's gets 425; violations end the session
+	Timeouts      Timeouts
+	Limits        Limits // [service.limits] laid over [limits]
+}
+
+// PortRange is First to Last, both included.
+type PortRange struct{ First, Last uint16 }
+
+// Size returns how many ports the range has.
+func (r PortRange) Size() int { return int(r.Last) - int(r.First) + 1 }
+
+// Timeouts bound what a session waits for. All are positive.
+type Timeouts struct {
+	Connect       time.Duration // a backend's answer to our SYN
+	Greeting      time.Duration // a backend's 220
+	Login         time.Duration // from the greeting to the login
+	Idle          time.Duration // no line either way and no transfer
+	Pinhole       time.Duration // an unused pinhole, decided by the kernel
+	TransferStart time.Duration // a data command without its data connection
+	Drain         time.Duration // running transfers when the daemon stops
+}
+
+// Limits bound what clients can use up.
+type Limits struct {
+	Sessions          int            // at once; 0: min(10000, what RLIMIT_NOFILE allows)
+	SessionsPerClient int            // at once and per client address; 0: no limit
+	NewPerClient      Rate           // per client address; zero: no limit
+	Exempt            []netip.Prefix // clients to whom the two limits per client do not apply
+}
+
+// Rate is Count events in each Per.
+type Rate struct {
+	Count int
+	Per   time.Duration
+}
