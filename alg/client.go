@@ -1,0 +1,182 @@
+package alg
+
+import (
+	"bytes"
+)
+
+// Client judges a line of the client, with its LF; a line without one is a
+// piece of a line longer than Lines hands out.
+func (m *Machine) Client(line []byte) Verdict {
+	m.closes = m.closes[:0]
+	if !m.first && foreignProtocol(line) {
+		return Verdict{ToClient: []byte(refusals[NotFTP]), Refusal: NotFTP, End: NotFTP}
+	}
+	if !m.greeted || m.queue.full() {
+		return Verdict{Wait: true}
+	}
+	if !bytes.HasSuffix(line, []byte{'\n'}) {
+		m.skip(LineTooLong)
+		return Verdict{}
+	}
+	body, ending := cutEnd(line)
+	if !m.first {
+		m.first, m.crlf = true, ending == 2
+	}
+	if m.crlf && ending == 1 {
+		m.skip(BadLineEnd) // the line goes on to its CRLF and is refused whole
+		return Verdict{}
+	}
+	if why := m.skipping; why != NoReason {
+		m.skipping = NoReason
+		return m.offence(why)
+	}
+	var telnet []byte
+	if bytes.IndexByte(body, iac) >= 0 {
+		var stripped bool
+		if body, telnet, stripped = stripTelnet(body); stripped {
+			line = append(body, '\r', '\n') // fits: something was cut out
+			ending = 2
+		}
+	}
+	if ending == 1 {
+		m.out = append(append(m.out[:0], body...), '\r', '\n')
+		line = m.out
+	}
+	v := m.command(line, line[:len(line)-2])
+	if telnet != nil {
+		v.ToClient = append(telnet, v.ToClient...)
+	}
+	return v
+}
+
+// skip leaves out all up to the end of the line, which is refused for why.
+func (m *Machine) skip(why Reason) {
+	if m.skipping == NoReason {
+		m.skipping = why
+	}
+}
+
+// cutEnd returns the line without its line end and how long that is.
+func cutEnd(line []byte) (body []byte, ending int) {
+	if bytes.HasSuffix(line, []byte("\r\n")) {
+		return line[:len(line)-2], 2
+	}
+	return line[:len(line)-1], 1
+}
+
+// foreignProtocol recognises what browsers, TLS and SSH clients send first. A
+// web page can make a browser talk to an FTP port (NAT slipstreaming, ALPACA).
+func foreignProtocol(line []byte) bool {
+	if len(line) > 0 && line[0] == 0x16 { // a TLS handshake record
+		return true
+	}
+	for _, p := range []string{"GET ", "POST ", "HEAD ", "PUT ", "OPTIONS ", "CONNECT ", "HTTP/", "SSH-", "EHLO ", "HELO "} {
+		if len(line) >= len(p) && bytes.EqualFold(line[:len(p)], []byte(p)) {
+			return true
+		}
+	}
+	return false
+}
+
+// command judges a whole command: line with CRLF, body without.
+func (m *Machine) command(line, body []byte) Verdict {
+	verb, arg := parseVerb(body)
+	if why := m.wellFormed(verb, arg, body); why != NoReason {
+		return m.offence(why)
+	}
+	switch {
+	case verb.is(setsUp):
+		return m.setUp(verb, arg, line)
+	case verb == AUTH, verb.is(securityCmd):
+		text := refusals[NoTLS]
+		if verb != AUTH {
+			text = noProtection
+		}
+		return m.answer(Verdict{Verb: verb, Refusal: NoTLS}, text)
+	case verb.is(foreignData):
+		return m.refuse(verb, Unsupported)
+	case verb.is(transfers):
+		return m.transfer(verb, line)
+	case verb == MODE:
+		m.queue.push(command{verb: MODE, special: len(arg) == 2 && bytes.ContainsAny(arg[1:], "bBcC")})
+		return Verdict{Verb: MODE, ToServer: line}
+	case verb == ABOR:
+		m.abort()
+	}
+	return m.forward(verb, line)
+}
+
+// wellFormed looks at the bytes of a command before anything else does.
+func (m *Machine) wellFormed(verb Verb, arg, body []byte) Reason {
+	switch {
+	case bytes.IndexByte(body, '\n') >= 0:
+		return BadLineEnd
+	case bytes.IndexByte(body, '\r') < 0 && bytes.IndexByte(body, 0) < 0:
+	case !verb.is(hasPath) || !onlyTelnetCR(arg):
+		return BadLineEnd
+	}
+	if verb == None {
+		return NotACommand
+	}
+	return NoReason
+}
+
+// onlyTelnetCR reports whether each CR is followed by NUL and each NUL stands
+// behind a CR: the Telnet spelling of a CR in a path (RFC 2640 §3.1).
+func onlyTelnetCR(b []byte) bool {
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '\r':
+			if i+1 == len(b) || b[i+1] != 0 {
+				return false
+			}
+			i++
+		case 0:
+			return false
+		}
+	}
+	return true
+}
+
+// forward sends a command on and waits for its reply.
+func (m *Machine) forward(verb Verb, line []byte) Verdict {
+	m.queue.push(command{verb: verb})
+	return Verdict{Verb: verb, ToServer: line}
+}
+
+// refuse answers a command that the gateway does not pass on.
+func (m *Machine) refuse(verb Verb, why Reason) Verdict {
+	return m.answer(Verdict{Verb: verb, Refusal: why}, refusals[why])
+}
+
+// offence answers a line that is no command. Too many end the session.
+func (m *Machine) offence(why Reason) Verdict {
+	m.errors++
+	v := m.answer(Verdict{Verb: Other, Refusal: why}, refusals[why])
+	if m.errors > maxErrors || m.cfg.Strict {
+		v.End = TooManyErrors
+		v.ToClient = append(v.ToClient, refusals[TooManyErrors]...)
+	}
+	return v
+}
+
+// transfer judges a command that uses the data connection.
+func (m *Machine) transfer(verb Verb, line []byte) Verdict {
+	if m.loggedIn && m.current == 0 && !m.blockMode && m.queue.count(setsUp|transfers) == 0 {
+		return m.refuse(verb, NoDataPort)
+	}
+	v := m.forward(verb, line)
+	v.Transfer = Transfer{Phase: TransferBegan, Direction: verb.direction()}
+	return v
+}
+
+// abort closes what a running or coming transfer could still use (RFC 959
+// §4.1.3, ABOR). Set-ups that wait for their answer come after it.
+func (m *Machine) abort() {
+	for i := range m.queue.cmds {
+		if c := &m.queue.cmds[i]; c.verb.is(transfers) {
+			m.close(c.id, Aborted)
+		}
+	}
+	m.close(m.current, Aborted)
+}

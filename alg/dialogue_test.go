@@ -1,0 +1,249 @@
+package alg
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the machine does into testdata/*.txt; read the diff")
+
+// TestDialogues replays the scripts in testdata. A line at the margin is an
+// event, the indented lines below it are all that the machine makes of it:
+//
+//	config client=2001:db8::7 server=fd00::5 passive=off active=off peer strict own=10.0.0.5:3000
+//	C PASV                    the client sends a line, CRLF added
+//	C "PASV\n"                the client sends these bytes, Go-quoted
+//	S 227 …                   the same for the server
+//	refuse nft                the next pinhole cannot be had
+//	  > PASV                  to the server
+//	  < 227 …                 to the client
+//	  open 1 PASV 10.0.0.5:50000 at 198.51.100.1:61001
+//	  close 1 done
+//	  refused bounce · login ok · login failed · transfer … · foreign · wait · end not_ftp
+//
+// Passive pinholes open at 198.51.100.1 (or 2001:db8:1::1), active ones at
+// 10.0.0.1 (or fd00:10::1), at 61000 or 20000 and the pinhole's ID.
+func TestDialogues(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts in testdata: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			script, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := replay(t, string(script))
+			if *rewrite {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(strings.Split(string(script), "\n"), strings.Split(got, "\n")); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", file, diff)
+			}
+		})
+	}
+}
+
+// replay returns the script with the machine's own doings in place of the
+// indented lines.
+func replay(t *testing.T, script string) string {
+	t.Helper()
+	p := newPlayer(Config{Passive: true, Active: true})
+	var out strings.Builder
+	for line := range strings.Lines(script) {
+		if strings.HasPrefix(line, "  ") {
+			continue
+		}
+		out.WriteString(line)
+		did, err := p.event(strings.TrimSuffix(line, "\n"))
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		for _, d := range did {
+			fmt.Fprintf(&out, "  %s\n", d)
+		}
+	}
+	return out.String()
+}
+
+// player carries a machine through a dialogue as a session does.
+type player struct {
+	cfg            Config
+	m              *Machine
+	client, server Lines
+	refuse         Reason
+	held           []byte // a client's line that waits
+	did            []string
+}
+
+func newPlayer(cfg Config) *player {
+	p := &player{cfg: cfg, client: NewLines(MaxCommand), server: NewLines(MaxReply)}
+	if !cfg.Client.IsValid() {
+		p.cfg.Client, p.cfg.Server = netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("10.0.0.5")
+	}
+	p.m = New(p.cfg)
+	return p
+}
+
+// event plays one line of a script and returns what the machine did.
+func (p *player) event(line string) ([]string, error) {
+	p.did = nil
+	what, rest, _ := strings.Cut(line, " ")
+	switch what {
+	case "C", "S":
+		data := rest + "\r\n"
+		if strings.HasPrefix(rest, `"`) {
+			var err error
+			if data, err = strconv.Unquote(rest); err != nil {
+				return nil, err
+			}
+		}
+		p.feed(what == "C", []byte(data))
+	case "refuse":
+		for _, r := range Reasons() {
+			if r.String() == rest {
+				p.refuse = r
+			}
+		}
+		if p.refuse == NoReason {
+			return nil, fmt.Errorf("no such reason")
+		}
+	case "config":
+		return nil, p.configure(rest)
+	case "", "#":
+	default:
+		return nil, fmt.Errorf("not an event")
+	}
+	return p.did, nil
+}
+
+func (p *player) configure(words string) error {
+	for word := range strings.FieldsSeq(words) {
+		key, value, _ := strings.Cut(word, "=")
+		switch key {
+		case "client":
+			p.cfg.Client = netip.MustParseAddr(value)
+		case "server":
+			p.cfg.Server = netip.MustParseAddr(value)
+		case "passive":
+			p.cfg.Passive = value != "off"
+		case "active":
+			p.cfg.Active = value != "off"
+		case "peer":
+			p.cfg.PeerAddress = true
+		case "strict":
+			p.cfg.Strict = true
+		case "own":
+			p.cfg.Own = append(p.cfg.Own, netip.MustParseAddrPort(value))
+		default:
+			return fmt.Errorf("no such setting: %s", key)
+		}
+	}
+	p.m = New(p.cfg)
+	return nil
+}
+
+// feed sends bytes of one side through its Lines and the machine.
+func (p *player) feed(client bool, data []byte) {
+	lines := &p.server
+	if client {
+		lines = &p.client
+	}
+	for len(data) > 0 {
+		n := copy(lines.Space(), data)
+		data = data[n:]
+		lines.Filled(n)
+		for line := lines.Next(); line != nil; line = lines.Next() {
+			if client {
+				p.clientLine(line)
+				continue
+			}
+			p.carryOut(p.m.Server(line))
+			if held := p.held; held != nil {
+				p.held = nil
+				p.clientLine(held)
+			}
+		}
+	}
+}
+
+func (p *player) clientLine(line []byte) {
+	held := append([]byte(nil), line...)
+	v := p.m.Client(line)
+	if v.Wait {
+		p.held = held
+	}
+	p.carryOut(v)
+}
+
+// carryOut opens what a verdict asks for and notes everything it says.
+func (p *player) carryOut(v Verdict) {
+	for v.Open.ID != 0 {
+		p.note(v)
+		if p.refuse != NoReason {
+			p.did = append(p.did, fmt.Sprintf("open %d %s %s refused", v.Open.ID, v.Open.Mode, v.Open.To))
+			v, p.refuse = p.m.Refused(p.refuse), NoReason
+			continue
+		}
+		at := p.openAt(v.Open)
+		p.did = append(p.did, fmt.Sprintf("open %d %s %s at %s", v.Open.ID, v.Open.Mode, v.Open.To, at))
+		v = p.m.Opened(at)
+	}
+	p.note(v)
+}
+
+func (p *player) openAt(o Open) netip.AddrPort {
+	addr := map[bool]string{true: "198.51.100.1", false: "10.0.0.1"}[o.Mode.Passive()]
+	if o.To.Addr().Is6() {
+		addr = map[bool]string{true: "2001:db8:1::1", false: "fd00:10::1"}[o.Mode.Passive()]
+	}
+	port := map[bool]uint16{true: 61000, false: 20000}[o.Mode.Passive()]
+	return netip.AddrPortFrom(netip.MustParseAddr(addr), port+uint16(o.ID))
+}
+
+// note writes down what a verdict says, in the order of Verdict's fields.
+func (p *player) note(v Verdict) {
+	say := func(format string, args ...any) { p.did = append(p.did, fmt.Sprintf(format, args...)) }
+	for _, c := range v.Close {
+		say("close %d %s", c.ID, [...]string{"", "done", "replaced", "aborted"}[c.Why])
+	}
+	written := func(mark string, b []byte) {
+		if s, ok := strings.CutSuffix(string(b), "\r\n"); ok && strconv.Quote(s) == `"`+strings.ReplaceAll(s, `"`, `\"`)+`"` {
+			say("%s %s", mark, s)
+		} else if len(b) > 0 {
+			say("%s %q", mark, b)
+		}
+	}
+	written(">", v.ToServer)
+	written("<", v.ToClient)
+	if v.Wait {
+		say("wait")
+	}
+	if v.Refusal != NoReason {
+		say("refused %s", v.Refusal)
+	}
+	if v.Login != 0 {
+		say("login %s", [...]string{"", "ok", "failed"}[v.Login])
+	}
+	if tr := v.Transfer; tr.Phase != 0 {
+		say("transfer %s %s", tr.Direction, [...]string{"", "began", "done", "failed"}[tr.Phase])
+	}
+	if v.Foreign {
+		say("foreign")
+	}
+	if v.End != NoReason {
+		say("end %s", v.End)
+	}
+}

@@ -1,0 +1,192 @@
+package alg
+
+import (
+	"bytes"
+	"net/netip"
+)
+
+// How much the gateway bears before it answers 421 and ends the session.
+const (
+	maxErrors        = 20 // lines of the client that are no FTP command
+	maxFailedLogins  = 5  // in a row (RFC 2577 §5)
+	maxSurplus       = 16 // final replies in a row that answer no command
+	maxSetUps        = 4  // data set-ups without an answer
+	maxHeldReply     = 64 << 10
+	minDataPort      = 1024 // RFC 2577 §3
+	firstX11, endX11 = 6000, 6064
+)
+
+// Config is what a Machine must know of its session. The zero value of each
+// switch is the careful one.
+type Config struct {
+	Client, Server netip.Addr // the peers of the two control connections
+
+	Passive, Active bool // which data modes are offered; the others are answered 502
+	PeerAddress     bool // PORT may name any address; the client's own is used instead
+	Strict          bool // a 227 with a foreign address is refused, a protocol violation ends the session
+
+	// Own are the gateway's own listeners: no pinhole leads to one of them.
+	Own []netip.AddrPort
+}
+
+// Machine follows one control connection. See the package comment.
+type Machine struct {
+	cfg   Config
+	queue queue
+
+	greeted   bool // the server's 220 has come
+	loggedIn  bool // 230, 232 or 202 has come and neither REIN nor a new USER after it
+	epsvAll   bool // RFC 2428 §4: only EPSV sets up data connections from now on
+	blockMode bool // MODE B or C: one data connection may carry several files
+
+	// The client's line.
+	first    bool   // the first command has been seen
+	crlf     bool   // the first command ended in CRLF, so all must
+	skipping Reason // why the line that is being read is left out
+	errors   int    // lines that were no FTP command
+
+	// The server's reply.
+	reply  reply
+	failed int // logins in a row
+	extra  int // surplus replies in a row
+
+	lastID  ID
+	current ID      // the pinhole of the last set-up that succeeded
+	opening opening // between Verdict.Open and Opened or Refused
+
+	out    []byte // built lines
+	closes []Closing
+}
+
+// opening is a pinhole that has been asked for and is not yet there.
+type opening struct {
+	mode  Mode
+	id    ID
+	line  []byte // the line to rewrite; nil: write a canonical one
+	where span   // the address in line
+}
+
+// New returns the machine of a session whose server has yet to greet.
+func New(cfg Config) *Machine {
+	cfg.Client, cfg.Server = cfg.Client.Unmap().WithZone(""), cfg.Server.Unmap().WithZone("")
+	m := &Machine{cfg: cfg}
+	m.queue.push(command{}) // the greeting is the reply to no command
+	return m
+}
+
+// Transferring reports whether a data command waits for its final reply.
+func (m *Machine) Transferring() bool { return m.queue.count(transfers) > 0 }
+
+// LoggedIn reports whether the server has accepted a login.
+func (m *Machine) LoggedIn() bool { return m.loggedIn }
+
+// Greeted reports whether the server has greeted with a 220.
+func (m *Machine) Greeted() bool { return m.greeted }
+
+// Opened says that the pinhole that the last Verdict asked for is open, and at
+// what address and port the other side reaches it. The Verdict that it returns
+// has the line that announces it.
+func (m *Machine) Opened(at netip.AddrPort) Verdict {
+	o := m.opening
+	m.opening = opening{}
+	m.out, m.closes = m.out[:0], m.closes[:0]
+	switch o.mode {
+	case ModePASV:
+		return m.announce(o, RewritePASV, "227 Entering Passive Mode (", at, appendTuple, ")\r\n")
+	case ModeEPSV:
+		return m.announce(o, RewriteEPSV, "229 Entering Extended Passive Mode ", at, appendPortOnly, "\r\n")
+	case ModePORT:
+		return m.instruct(o, RewritePORT, "PORT ", appendTuple(nil, at))
+	case ModeEPRT:
+		return m.instruct(o, RewriteEPRT, "EPRT ", appendExtended(nil, at))
+	}
+	return Verdict{}
+}
+
+// appendPortOnly is appendExtendedPort for an address and port.
+func appendPortOnly(b []byte, at netip.AddrPort) []byte { return appendExtendedPort(b, at.Port()) }
+
+// announce writes the reply to PASV or EPSV: the server's own line with
+// another address, or, where that had several lines, a canonical one.
+func (m *Machine) announce(o opening, kind Rewrite, before string, at netip.AddrPort, write func([]byte, netip.AddrPort) []byte, after string) Verdict {
+	v := Verdict{Rewrite: kind}
+	if o.line == nil {
+		m.out = append(m.out, before...)
+		m.out = write(m.out, at)
+		m.out = append(m.out, after...)
+	} else {
+		m.out = append(m.out, o.line[:o.where.from]...)
+		m.out = write(m.out, at)
+		m.out = append(m.out, o.line[o.where.to:]...)
+	}
+	m.supersede(o.id)
+	v.ToClient = m.flush(m.out)
+	v.Close = m.closes
+	return v
+}
+
+// instruct writes the PORT or EPRT that the server gets. The client's spelling
+// of the command goes: nothing of the line but its meaning matters here.
+func (m *Machine) instruct(o opening, kind Rewrite, verb string, arg []byte) Verdict {
+	m.out = append(append(append(m.out, verb...), arg...), '\r', '\n')
+	v := PORT
+	if o.mode == ModeEPRT {
+		v = EPRT
+	}
+	m.queue.push(command{verb: v, id: o.id})
+	return Verdict{ToServer: m.out, Rewrite: kind}
+}
+
+// Refused says that the pinhole that the last Verdict asked for cannot be had.
+// The client gets a 425 (RFC 959 §5.4) in its turn.
+func (m *Machine) Refused(why Reason) Verdict {
+	o := m.opening
+	m.opening = opening{}
+	v := Verdict{Refusal: why}
+	if o.mode.Passive() {
+		v.ToClient = m.flush(append(m.out[:0], refusals[why]...))
+		return v
+	}
+	return m.answer(v, refusals[why])
+}
+
+// supersede makes id the pinhole of the next transfer and closes the one before.
+func (m *Machine) supersede(id ID) {
+	m.close(m.current, Replaced)
+	m.current = id
+}
+
+func (m *Machine) close(id ID, why CloseReason) {
+	if id == 0 {
+		return
+	}
+	m.closes = append(m.closes, Closing{id, why})
+	if m.current == id {
+		m.current = 0
+	}
+}
+
+// answer replies to the client for the gateway. Where commands before it still
+// wait for the server, the reply waits too.
+func (m *Machine) answer(v Verdict, text string) Verdict {
+	if m.queue.empty() {
+		m.out = append(m.out[:0], text...)
+		v.ToClient = m.out
+		return v
+	}
+	m.queue.push(command{local: []byte(text)})
+	return v
+}
+
+// flush appends the gateway's own replies whose turn has come to a line that
+// goes to the client.
+func (m *Machine) flush(line []byte) []byte {
+	if m.queue.empty() || m.queue.cmds[0].local == nil {
+		return line
+	}
+	line = bytes.Clone(line)
+	for !m.queue.empty() && m.queue.cmds[0].local != nil {
+		line = append(line, m.queue.remove(0).local...)
+	}
+	return line
+}

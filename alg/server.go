@@ -1,0 +1,226 @@
+package alg
+
+import (
+	"bytes"
+	"net/netip"
+)
+
+// reply is the server's reply that is being read.
+type reply struct {
+	code   int  // of its first line; 0: between replies
+	index  int  // of the command it answers in the queue; -1: none
+	inside bool // within a line that comes in pieces
+	last   bool // that line is the reply's last
+	found  bool // a line of a 227 or 229 had an address
+	at     netip.AddrPort
+}
+
+// Server judges a line of the server, with its LF; a line without one is a
+// piece of a line longer than Lines hands out.
+func (m *Machine) Server(line []byte) Verdict {
+	m.closes = m.closes[:0]
+	r := &m.reply
+	whole := bytes.HasSuffix(line, []byte{'\n'})
+	first := false
+	if !r.inside {
+		first = r.code == 0
+		if first && !m.begin(line) {
+			return m.stray(line)
+		}
+		r.last = endsReply(line, r.code, first)
+	}
+	simple := whole && !r.inside // the line is in one piece
+	r.inside = !whole
+	if m.setsUpReply() {
+		return m.setUpLine(line, simple, first)
+	}
+	if simple && !first && !r.last && m.hidesFeature(line) {
+		return Verdict{Rewrite: RewriteFEAT}
+	}
+	if !whole || !r.last {
+		return Verdict{ToClient: line}
+	}
+	return m.finish(line)
+}
+
+// begin starts a reply with its first line. It reports false for a line that
+// does not start one (RFC 959 §4.2: three digits, then space or hyphen).
+func (m *Machine) begin(line []byte) bool {
+	if len(line) < 4 || line[0] < '1' || line[0] > '6' || !isDigit(line[1]) || !isDigit(line[2]) {
+		return false
+	}
+	switch line[3] {
+	case ' ', '-', '\r', '\n':
+	default:
+		return false
+	}
+	code := int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
+	m.reply = reply{code: code, index: m.queue.match(code)}
+	return true
+}
+
+// endsReply reports whether a line is the last of a reply: its first, when no
+// hyphen follows the code, or the same code with a space (RFC 959 §4.2).
+func endsReply(line []byte, code int, first bool) bool {
+	if first {
+		return line[3] != '-'
+	}
+	return len(line) > 3 && line[3] == ' ' && isDigit(line[0]) && isDigit(line[1]) && isDigit(line[2]) &&
+		int(line[0]-'0')*100+int(line[1]-'0')*10+int(line[2]-'0') == code
+}
+
+// stray is a line between replies that begins none.
+func (m *Machine) stray(line []byte) Verdict {
+	m.reply.inside = false
+	if m.greeted {
+		return Verdict{ToClient: line}
+	}
+	return Verdict{ToClient: []byte(refusals[BadGreeting]), End: BadGreeting, Refusal: BadGreeting}
+}
+
+// answered returns the command that the current reply answers.
+func (m *Machine) answered() command {
+	if m.reply.index < 0 {
+		return command{}
+	}
+	return m.queue.cmds[m.reply.index]
+}
+
+// hidesFeature reports whether a line of the reply to FEAT names what the
+// gateway does not let through (RFC 2389 §3.2: a space, then the feature).
+func (m *Machine) hidesFeature(line []byte) bool {
+	if m.answered().verb != FEAT || m.reply.code != 211 || line[0] != ' ' {
+		return false
+	}
+	verb, _ := parseVerb(bytes.TrimRight(line[1:], "\r\n"))
+	switch {
+	case verb == AUTH, verb.is(securityCmd), verb.is(foreignData):
+		return true
+	}
+	return verb.is(setsUpPassive) && !m.cfg.Passive || verb.is(setsUpActive) && !m.cfg.Active
+}
+
+// pop ends the current reply and takes the command that it answers, if any,
+// from the queue. After a 1yz the command stays there.
+func (m *Machine) pop() (command, int) {
+	r := m.reply
+	m.reply.code = 0
+	if r.index < 0 {
+		return command{}, r.code
+	}
+	if r.code < 200 {
+		return m.queue.cmds[r.index], r.code
+	}
+	m.extra = 0
+	return m.queue.remove(r.index), r.code
+}
+
+// finish judges the last line of a reply.
+func (m *Machine) finish(line []byte) Verdict {
+	index := m.reply.index
+	c, code := m.pop()
+	v := Verdict{Code: code, ToClient: line}
+	if index < 0 {
+		return m.unsolicited(v)
+	}
+	if code < 200 {
+		m.preliminary(index)
+		return v
+	}
+	v.ToClient = m.flush(line)
+	switch {
+	case c.verb == None:
+		return m.greeting(v)
+	case c.verb.is(setsUpActive):
+		if code < 300 {
+			m.supersede(c.id)
+		} else {
+			m.close(c.id, Done)
+		}
+	case c.verb.is(transfers):
+		v.Transfer = m.transferred(c, code)
+	case c.verb.is(logsIn):
+		v = m.login(v, c.verb)
+	case c.verb == REIN && code < 300:
+		m.reinitialize()
+	case c.verb == EPSV && c.special && code >= 300:
+		m.epsvAll = false
+	case c.verb == MODE && code < 300:
+		m.blockMode = c.special
+	}
+	v.Close = m.closes
+	return v
+}
+
+// unsolicited is a final reply that no command waits for. It passes, but a
+// server that goes on so is out of step with its client.
+func (m *Machine) unsolicited(v Verdict) Verdict {
+	if v.Code == 421 || v.Code < 200 { // RFC 959 §4.2: at any time
+		return v
+	}
+	if m.extra++; m.extra > maxSurplus {
+		v.ToClient = append(bytes.Clone(v.ToClient), refusals[TooManyErrors]...)
+		v.End = TooManyErrors
+	}
+	return v
+}
+
+// preliminary notes a 1yz. A transfer has now taken the current pinhole.
+func (m *Machine) preliminary(index int) {
+	c := &m.queue.cmds[index]
+	c.started = true
+	if c.verb.is(transfers) && c.id == 0 {
+		c.id = m.current
+	}
+}
+
+// greeting judges the reply that no command asked for (RFC 959 §5.4: 220, or
+// 120 first; 421).
+func (m *Machine) greeting(v Verdict) Verdict {
+	if v.Code >= 300 {
+		v.End = GreetingRefused
+		return v
+	}
+	m.greeted = true
+	return v
+}
+
+// transferred judges the final reply to a data command. Its pinhole is of no
+// use any more: in stream mode each transfer sets up its own (RFC 959 §3.3).
+func (m *Machine) transferred(c command, code int) Transfer {
+	if c.id == 0 {
+		c.id = m.current
+	}
+	t := Transfer{Phase: TransferDone, Direction: c.verb.direction(), Pinhole: c.id}
+	if code >= 300 {
+		t.Phase = TransferFailed
+	}
+	if code >= 300 || !m.blockMode {
+		m.close(c.id, Done)
+	}
+	return t
+}
+
+// login follows USER, PASS and ACCT (RFC 959 §5.4, login sequences).
+func (m *Machine) login(v Verdict, verb Verb) Verdict {
+	switch {
+	case v.Code == 230, v.Code == 232, v.Code == 202 && verb == PASS:
+		m.loggedIn, m.failed = true, 0
+		v.Login = LoggedIn
+	case v.Code == 331, v.Code == 332:
+		m.loggedIn = false
+	case v.Code >= 400 && v.Code != 421 && (v.Code < 500 || v.Code > 504):
+		v.Login = LoginFailed
+		if m.failed++; m.failed >= maxFailedLogins {
+			v.ToClient = append(bytes.Clone(v.ToClient), refusals[TooManyErrors]...)
+			v.End = TooManyErrors
+		}
+	}
+	return v
+}
+
+// reinitialize follows REIN: all but a running transfer starts anew (RFC 959 §4.1.1).
+func (m *Machine) reinitialize() {
+	m.loggedIn, m.epsvAll, m.blockMode = false, false, false
+	m.abort()
+}

@@ -1,0 +1,62 @@
+package alg
+
+import (
+	"bytes"
+	"net/netip"
+)
+
+// setUp judges PASV, EPSV, PORT and EPRT.
+func (m *Machine) setUp(verb Verb, arg, line []byte) Verdict {
+	if why := m.maySetUp(verb); why != NoReason {
+		return m.refuse(verb, why)
+	}
+	if verb.is(setsUpActive) {
+		return m.active(verb, arg)
+	}
+	arg = bytes.TrimRight(arg, " ")
+	if verb == PASV {
+		if len(arg) != 0 {
+			return m.refuse(verb, BadSyntax)
+		}
+		if !m.cfg.Client.Is4() {
+			return m.answer(Verdict{Verb: verb, Refusal: BadFamily}, "425 PASV cannot express an IPv6 address: use EPSV\r\n")
+		}
+		return m.forward(verb, line)
+	}
+	return m.extendedPassive(arg, line)
+}
+
+// maySetUp decides whether the session may set up a data connection at all.
+func (m *Machine) maySetUp(verb Verb) Reason {
+	switch {
+	case verb.is(setsUpPassive) && !m.cfg.Passive, verb.is(setsUpActive) && !m.cfg.Active:
+		return ModeOff
+	case !m.loggedIn && (verb.is(setsUpActive) || m.queue.count(logsIn) == 0):
+		// A pipelined PASV behind a login is judged again when its 227 comes.
+		return NotLoggedIn
+	case m.epsvAll && verb != EPSV:
+		return AfterEPSVAll
+	case m.queue.count(setsUp) >= maxSetUps:
+		return TooManySetUps
+	}
+	return NoReason
+}
+
+// wrongFamily names the family that the control connection has (RFC 2428 §2).
+func (m *Machine) wrongFamily(verb Verb) Verdict {
+	text := "522 Network protocol not supported, use (1)\r\n"
+	if m.cfg.Client.Is6() {
+		text = "522 Network protocol not supported, use (2)\r\n"
+	}
+	return m.answer(Verdict{Verb: verb, Refusal: BadFamily}, text)
+}
+
+// own reports whether at is a listener of the gateway itself.
+func (m *Machine) own(at netip.AddrPort) bool {
+	for _, o := range m.cfg.Own {
+		if o.Port() == at.Port() && (o.Addr() == at.Addr() || o.Addr().IsUnspecified()) {
+			return true
+		}
+	}
+	return false
+}

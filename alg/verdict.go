@@ -1,0 +1,181 @@
+package alg
+
+import "net/netip"
+
+// Verdict says what must be done with a line, in this order: open, close,
+// write, end. The zero Verdict means that nothing must be done.
+type Verdict struct {
+	// Open, where its ID is not 0, is the pinhole without which the line
+	// must not go on: carry it out and call Machine.Opened or Refused.
+	Open Open
+	// Close names pinholes that have served. One that is not open any more is fine.
+	Close []Closing
+
+	ToServer, ToClient []byte
+
+	// Wait: the line cannot be judged yet. Present the same line again
+	// after the next reply.
+	Wait bool
+	// End, where not 0, ends the session after the writes, and says why.
+	End Reason
+
+	// What happened, for metrics and the log.
+	Verb     Verb     // the client's command
+	Code     int      // a reply's code, on its last line
+	Refusal  Reason   // why the gateway did not do what a line asked
+	Rewrite  Rewrite  // which line was rewritten
+	Login    Login    // a login succeeded or failed
+	Transfer Transfer // a transfer began or ended
+	Foreign  bool     // the server named another address than its own; it was ignored
+}
+
+// ID names a pinhole within its session. 0 is none.
+type ID uint32
+
+// Open asks for a pinhole: Dialer must be able to reach To.
+type Open struct {
+	ID   ID
+	Mode Mode
+	To   netip.AddrPort // where the data connection must end up
+}
+
+// Closing ends a pinhole.
+type Closing struct {
+	ID  ID
+	Why CloseReason
+}
+
+// CloseReason says what ended a pinhole.
+type CloseReason uint8
+
+const (
+	Done     CloseReason = iota + 1 // its transfer, or its command, had its final reply
+	Replaced                        // the next set-up succeeded
+	Aborted                         // ABOR or REIN
+)
+
+// Mode is how a data connection is set up.
+type Mode uint8
+
+// The four commands that set up a data connection (RFC 959 §4.1.2, RFC 2428).
+const (
+	ModePASV Mode = iota + 1
+	ModeEPSV
+	ModePORT
+	ModeEPRT
+)
+
+// Passive reports whether the client dials.
+func (m Mode) Passive() bool { return m == ModePASV || m == ModeEPSV }
+
+// String returns the command that sets up the mode.
+func (m Mode) String() string { return [...]string{"", "PASV", "EPSV", "PORT", "EPRT"}[m] }
+
+// Reason is why the gateway refused a line or ended a session. The set is closed.
+type Reason uint8
+
+// The refusals, then the ends of a session that the machine decides.
+const (
+	NoReason        Reason = iota
+	NotACommand            // the line does not begin with a verb
+	BadSyntax              // the argument cannot be read
+	BadLineEnd             // a bare CR, LF or NUL within a line
+	LineTooLong            // longer than MaxCommand
+	NotLoggedIn            // a data set-up before the login
+	Bounce                 // PORT or EPRT with an address that is not the client's
+	BadPort                // a data port that the gateway opens to nobody
+	BadFamily              // an address family that the control connection does not have
+	ModeOff                // a data mode that the service leaves out
+	AfterEPSVAll           // another set-up after EPSV ALL
+	NoTLS                  // AUTH while TLS is refused
+	Unsupported            // a command that would open a path past the gateway
+	NoDataPort             // a data command without PASV or PORT before it
+	TooManySetUps          // more than four set-ups without an answer
+	BadReply               // the server's answer to PASV or EPSV cannot be used
+	NoPorts                // the port range is used up
+	NoPinhole              // the kernel did not take the pinhole
+	BusyPort               // the client's active port still has a connection
+	NotFTP                 // the first bytes are another protocol's
+	BadGreeting            // the server does not begin as an FTP server
+	GreetingRefused        // the server's greeting is a refusal
+	TooManyErrors          // the client, or the server, has used up the patience of the gateway
+	reasons
+)
+
+var reasonNames = [reasons]string{
+	"", "not_a_command", "syntax", "line_end", "line_too_long", "not_logged_in", "bounce", "port", "family", "mode",
+	"epsv_all", "tls", "unsupported", "no_data_port", "too_many_setups", "bad_reply", "ports_exhausted",
+	"nft", "busy_port", "not_ftp", "bad_greeting", "greeting_refused", "too_many_errors",
+}
+
+// String returns the reason as a metric label.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Reasons returns all reasons but NoReason.
+func Reasons() []Reason {
+	all := make([]Reason, 0, reasons-1)
+	for r := NotACommand; r < reasons; r++ {
+		all = append(all, r)
+	}
+	return all
+}
+
+// Rewrite is a kind of line that the gateway changes.
+type Rewrite uint8
+
+// The lines that the gateway changes.
+const (
+	RewritePASV Rewrite = iota + 1 // a 227
+	RewriteEPSV                    // a 229
+	RewritePORT
+	RewriteEPRT
+	RewriteFEAT // a line left out of the reply to FEAT
+	rewrites
+)
+
+// String returns the kind as a metric label.
+func (r Rewrite) String() string { return [...]string{"", "227", "229", "PORT", "EPRT", "FEAT"}[r] }
+
+// Rewrites returns all kinds.
+func Rewrites() []Rewrite {
+	return []Rewrite{RewritePASV, RewriteEPSV, RewritePORT, RewriteEPRT, RewriteFEAT}
+}
+
+// Login is the outcome of a login.
+type Login uint8
+
+// The outcomes of a login.
+const (
+	LoggedIn Login = iota + 1
+	LoginFailed
+)
+
+// Direction is what a transfer does, as the client sees it.
+type Direction uint8
+
+// The directions of a transfer.
+const (
+	Download Direction = iota + 1
+	Upload
+	Listing
+)
+
+// String returns the direction as a metric label.
+func (d Direction) String() string { return [...]string{"", "download", "upload", "listing"}[d] }
+
+// Transfer is the beginning or the end of a transfer on the control connection.
+type Transfer struct {
+	Phase     Phase
+	Direction Direction
+	Pinhole   ID // 0: none that the gateway opened
+}
+
+// Phase is where a transfer is. The zero Phase: no news.
+type Phase uint8
+
+// A transfer begins with its command and has one end.
+const (
+	TransferBegan  Phase = iota + 1 // the data command went to the server
+	TransferDone                    // its final reply was a 2yz
+	TransferFailed                  // its final reply was a 4yz or 5yz
+)
