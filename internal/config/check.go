@@ -1,0 +1,121 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"ftpgate/proxy"
+)
+
+// check applies the rules that need more than one key. Values that were
+// refused before are zero here and break no rule a second time.
+func (r *reader) check(f *File) {
+	services := f.Settings.Services
+	for i, s := range services {
+		at := element(serviceTable, i)
+		r.checkName(services[:i], s, at)
+		for j, listen := range s.Listen {
+			if listen.IsValid() {
+				here := dot(at, element("listen", j))
+				r.checkListen(services[:i+1], i, j, here)
+				r.checkFamily(s, listen, at, here)
+				r.checkPorts(s, listen, here)
+			}
+		}
+		r.checkBackends(services, s, at)
+		r.checkTimeouts(s.Timeouts, at)
+	}
+}
+
+func (r *reader) checkName(before []proxy.Service, s proxy.Service, at string) {
+	i := slices.IndexFunc(before, func(b proxy.Service) bool { return b.Name == s.Name })
+	if s.Name != "" && i >= 0 {
+		key := dot(at, "name")
+		r.report(key, key, fmt.Sprintf("%q is the name of %s too: write another", s.Name, element(serviceTable, i)))
+	}
+}
+
+// checkListen looks for an earlier listen address that takes the same
+// connections as services[i].Listen[j]: the kernel lets only one be bound.
+func (r *reader) checkListen(services []proxy.Service, i, j int, here string) {
+	listen := services[i].Listen[j]
+	for bi, b := range services {
+		for bj, other := range b.Listen {
+			if bi == i && bj >= j {
+				return
+			}
+			if overlap(listen, other) {
+				r.report(here, here, fmt.Sprintf("%q is taken by %s, %q: write an address and port of its own",
+					listen, dot(element(serviceTable, bi), element("listen", bj)), other))
+				return
+			}
+		}
+	}
+}
+
+func overlap(a, b netip.AddrPort) bool {
+	if !b.IsValid() || a.Port() != b.Port() || a.Addr().Is4() != b.Addr().Is4() {
+		return false
+	}
+	return a.Addr() == b.Addr() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified()
+}
+
+// checkFamily: a client goes to a backend of its own family, since the kernel
+// does not translate between the two.
+func (r *reader) checkFamily(s proxy.Service, listen netip.AddrPort, at, here string) {
+	same := func(b netip.AddrPort) bool { return b.Addr().Is4() == listen.Addr().Is4() }
+	if slices.ContainsFunc(s.Backends, same) || r.failed(dot(at, "backends")) {
+		return
+	}
+	family := "v6"
+	if listen.Addr().Is4() {
+		family = "v4"
+	}
+	r.report(here, here, fmt.Sprintf("a %s listener needs a %s backend in this version: add one to backends, or leave %q out", family, family, listen))
+}
+
+// checkPorts: a pinhole on a port that is listened on would be in its way.
+func (r *reader) checkPorts(s proxy.Service, listen netip.AddrPort, here string) {
+	for _, ports := range []struct {
+		key string
+		proxy.PortRange
+	}{{"ports", s.Ports}, {"active_ports", s.ActivePorts}} {
+		if ports.First <= listen.Port() && listen.Port() <= ports.Last {
+			r.report(here, here, fmt.Sprintf("port %d lies inside %s, \"%d-%d\": move one of them", listen.Port(), ports.key, ports.First, ports.Last))
+		}
+	}
+}
+
+// checkBackends refuses a gateway that dials itself, and an inside address
+// that can dial no backend.
+func (r *reader) checkBackends(services []proxy.Service, s proxy.Service, at string) {
+	sameAsSource := false
+	for i, b := range s.Backends {
+		if !b.IsValid() {
+			continue
+		}
+		sameAsSource = sameAsSource || b.Addr().Is4() == s.SourceAddress.Is4()
+		listens := func(o proxy.Service) bool { return slices.Contains(o.Listen, b) }
+		if l := slices.IndexFunc(services, listens); l >= 0 {
+			here := dot(at, element("backends", i))
+			r.report(here, here, fmt.Sprintf("%q is where %s listens: the gateway would dial itself; write the server's address", b, element(serviceTable, l)))
+		}
+	}
+	if s.SourceAddress.IsValid() && !sameAsSource && !r.failed(dot(at, "backends")) {
+		key := dot(at, "source_address")
+		r.report(key, key, fmt.Sprintf("%q can dial none of backends: write an address of their family", s.SourceAddress))
+	}
+}
+
+func (r *reader) checkTimeouts(t proxy.Timeouts, at string) {
+	key, other := dot(at, "timeouts.transfer_start"), dot(at, "timeouts.pinhole")
+	if t.TransferStart >= t.Pinhole || r.failed(key) || r.failed(other) {
+		return
+	}
+	near := key
+	if r.lines[key] == 0 {
+		near = other // the one that is written
+	}
+	r.report(key, near, fmt.Sprintf("%q is shorter than pinhole, %q: write at least that", t.TransferStart, t.Pinhole))
+}
