@@ -1,0 +1,74 @@
+package conntrack
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// A Tuple is one direction of a TCP connection.
+type Tuple struct{ Src, Dst netip.AddrPort }
+
+func (t Tuple) String() string { return fmt.Sprintf("%v -> %v", t.Src, t.Dst) }
+
+// A Flow is an entry of the conntrack table.
+type Flow struct {
+	Orig, Reply    Tuple
+	Mark           uint32
+	Status         Status
+	State          TCPState
+	Bytes, Packets [2]uint64 // of the original and of the reply direction
+	ID             uint32    // tells flows apart that have the same tuples
+}
+
+// Status are bits of what conntrack knows of a flow (IPS_* in the kernel).
+type Status uint32
+
+// Bits of Status.
+const (
+	Assured Status = 1 << 2 // both sides spoke
+	SNAT    Status = 1 << 4 // the source is translated
+	DNAT    Status = 1 << 5 // the destination is translated
+)
+
+// TCPState is how far a connection has come, as its packets show it.
+type TCPState uint8
+
+// The states, in the kernel's order.
+const (
+	None TCPState = iota // the message did not say
+	SynSent
+	SynRecv
+	Established
+	FinWait
+	CloseWait
+	LastAck
+	TimeWait
+	Close
+	SynSent2
+)
+
+var stateNames = [...]string{"NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED",
+	"FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2"}
+
+func (s TCPState) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("TCPState(%d)", uint8(s))
+}
+
+// Over reports whether the connection has ended.
+func (s TCPState) Over() bool { return s == TimeWait || s == Close }
+
+// Payload estimates the bytes that a direction carried without headers: 0 is
+// the original direction, 1 the reply. It takes each packet to have TCP
+// timestamps, and the SYN 8 bytes of options more, as Linux sends them.
+// Retransmitted bytes count again.
+func (f Flow) Payload(direction int) uint64 {
+	header := uint64(20 + 32)
+	if f.Orig.Src.Addr().Is6() {
+		header = 40 + 32
+	}
+	overhead := header*f.Packets[direction] + 8
+	return f.Bytes[direction] - min(overhead, f.Bytes[direction])
+}

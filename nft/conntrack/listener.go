@@ -1,0 +1,221 @@
+package conntrack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// EventType says what happened to a flow.
+type EventType int
+
+// The types of events.
+const (
+	New     EventType = iota + 1 // it began
+	Update                       // its state, status or mark changed; the message may have only part of the flow
+	Destroy                      // it ended; with the final counters
+)
+
+func (t EventType) String() string {
+	switch t {
+	case New:
+		return "NEW"
+	case Update:
+		return "UPDATE"
+	case Destroy:
+		return "DESTROY"
+	}
+	return fmt.Sprintf("EventType(%d)", int(t))
+}
+
+// An Event is a change of one flow.
+type Event struct {
+	Type EventType
+	Flow
+}
+
+// ListenConfig says what to listen to.
+type ListenConfig struct {
+	// Mark is the bits that a flow must have in its mark. Other flows are left
+	// out in the kernel. It must not be 0.
+	Mark uint32
+
+	// Reap deletes translated flows as soon as their connection has ended. The
+	// Destroy event then comes at once, and not when TIME_WAIT is over, and the
+	// ports are free for the next connection.
+	Reap bool
+
+	// Resync is called with all marked flows after events were lost, from the
+	// goroutine of Run. Flows that are not among them have ended unseen.
+	Resync func([]Flow)
+
+	// Buffer is the size of the receive buffer; 0 is 8 MiB. An unprivileged
+	// process gets what net.core.rmem_max allows.
+	Buffer int
+}
+
+// A Listener follows the marked flows. Flows that began before Listen raise no
+// events on kernels that make them only for listeners (nf_conntrack_events=2).
+type Listener struct {
+	cfg     ListenConfig
+	events  *netlink.Conn
+	ask     *Conn
+	resyncs atomic.Uint64
+}
+
+// Listen subscribes: from its return on no event is missed, though they are
+// delivered only by Run.
+func Listen(cfg ListenConfig) (*Listener, error) {
+	if cfg.Mark == 0 {
+		return nil, errors.New("listen to conntrack: needs a mark")
+	}
+	if cfg.Buffer == 0 {
+		cfg.Buffer = 8 << 20
+	}
+	ask, err := Dial()
+	if err != nil {
+		return nil, err
+	}
+	events, err := subscribe(cfg)
+	if err != nil {
+		ask.Close()
+		return nil, fmt.Errorf("listen to conntrack: %w", err)
+	}
+	return &Listener{cfg: cfg, events: events, ask: ask}, nil
+}
+
+func subscribe(cfg ListenConfig) (*netlink.Conn, error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := markFilter(cfg.Mark)
+	if err == nil {
+		err = c.SetBPF(filter)
+	}
+	if err == nil {
+		err = c.SetReadBuffer(cfg.Buffer) // by force where it may
+	}
+	for _, group := range []uint32{unix.NFNLGRP_CONNTRACK_NEW, unix.NFNLGRP_CONNTRACK_UPDATE, unix.NFNLGRP_CONNTRACK_DESTROY} {
+		if err == nil {
+			err = c.JoinGroup(group)
+		}
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// markFilter passes the messages whose mark has all the bits. Conntrack sends
+// each event in a message of its own, and leaves out a mark of 0.
+func markFilter(mark uint32) ([]bpf.RawInstruction, error) {
+	const attributes = 16 + headerLen // behind the netlink header and nfgenmsg
+	return bpf.Assemble([]bpf.Instruction{
+		bpf.LoadConstant{Dst: bpf.RegA, Val: attributes},
+		bpf.LoadConstant{Dst: bpf.RegX, Val: ctaMark},
+		bpf.LoadExtension{Num: bpf.ExtNetlinkAttr}, // A = offset of attribute X, 0 without one
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 5},
+		bpf.TAX{},
+		bpf.LoadIndirect{Off: 4, Size: 4}, // past the attribute's header
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: mark},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: mark, SkipTrue: 1},
+		bpf.RetConstant{Val: 0xffffffff},
+		bpf.RetConstant{Val: 0},
+	})
+}
+
+// Resyncs counts how often events were lost.
+func (l *Listener) Resyncs() uint64 { return l.resyncs.Load() }
+
+// Run calls f for every event, one after the other, until ctx is done, and then
+// closes the Listener. f must not block for long: the kernel keeps events only
+// as long as the buffer has room.
+func (l *Listener) Run(ctx context.Context, f func(Event)) error {
+	defer l.ask.Close()
+	defer l.events.Close()
+	stop := context.AfterFunc(ctx, func() { _ = l.events.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	for {
+		messages, err := l.events.Receive()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.ENOBUFS):
+			err = l.resync()
+		}
+		if err != nil {
+			return fmt.Errorf("follow conntrack: %w", err)
+		}
+		for _, m := range messages {
+			err := l.deliver(m, f)
+			if errors.Is(err, errMalformed) { // lost to us: like an overflow
+				err = l.resync()
+			}
+			if err != nil {
+				return fmt.Errorf("follow conntrack: %w", err)
+			}
+		}
+	}
+}
+
+func (l *Listener) deliver(m netlink.Message, f func(Event)) error {
+	var e Event
+	switch {
+	case m.Header.Type == msgDelete:
+		e.Type = Destroy
+	case m.Header.Type == msgNew && m.Header.Flags&(netlink.Create|netlink.Excl) != 0:
+		e.Type = New
+	case m.Header.Type == msgNew:
+		e.Type = Update
+	default:
+		return nil
+	}
+	var err error
+	if e.Flow, err = parse(m.Data); err != nil {
+		if errors.Is(err, errNotTCP) {
+			return nil
+		}
+		return err
+	}
+	f(e)
+	if e.Type == Update {
+		return l.reap(e.Flow)
+	}
+	return nil
+}
+
+// reap deletes a flow whose connection has ended. Control connections to
+// ourselves are marked too, but not translated: they are left to the kernel.
+func (l *Listener) reap(flow Flow) error {
+	if !l.cfg.Reap || !flow.State.Over() || flow.Status&DNAT == 0 {
+		return nil
+	}
+	return l.ask.delete(flow.Orig, flow.ID)
+}
+
+// resync makes up for lost events: what has ended meanwhile is reaped, and
+// Resync learns what there is.
+func (l *Listener) resync() error {
+	l.resyncs.Add(1)
+	flows, err := l.ask.Dump(l.cfg.Mark, l.cfg.Mark)
+	if err != nil {
+		return err
+	}
+	if l.cfg.Resync != nil {
+		l.cfg.Resync(flows)
+	}
+	for _, flow := range flows {
+		if err := l.reap(flow); err != nil {
+			return err
+		}
+	}
+	return nil
+}

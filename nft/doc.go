@@ -1,0 +1,45 @@
+// Package nft keeps pinholes in the kernel: one nftables table of static rules
+// and dynamic maps. A pinhole admits one TCP connection from one address to one
+// address and port, takes it to where it shall go, gives it the source that the
+// other side expects, and is gone: consumed by the connection that used it or
+// expired. Both happen in the kernel, with or without this process. The package
+// knows nothing of what the connections carry.
+//
+// # The table
+//
+// Ruleset prints it. Chain pre (and output, for clients on the gateway host)
+// jumps to enter, which marks connections to the control listeners and takes a
+// SYN that finds its pinhole to the pinhole's target. Chain post (and input,
+// for servers on the gateway host) jumps to leave, which deletes the pinhole
+// that let the connection in, then sets its source:
+//
+//	dnat4    who dials, what it dials -> where it goes      one element per pinhole
+//	active4  who dials, what it dials -> source and port    pinholes with a source port
+//	via4     who dials, what it dials -> source             see below
+//	out4     target -> source                               permanent, one per target
+//
+// and the same for IPv6. A pinhole without a source port leaves its source to
+// out4, so that it is one element alone. If its target was first seen with
+// another source, or out4 is large, it gets an element in via4 instead.
+//
+// # Whose table it is
+//
+// Where the kernel can (6.9), the table has an owner and persists: nobody else
+// can change it while the Table lives, and it stays when the process dies, so
+// that running connections go on. Elsewhere Watch must run: it reinstalls what
+// somebody removed.
+//
+// Be aware:
+//
+//   - An accept in this table is not final. If another chain drops by default,
+//     it needs one rule: ct mark & 0x400 == 0x400 accept.
+//   - Removing the table cuts running connections when no other nat chain is on
+//     the host, because the kernel then unregisters nat. Release leaves the
+//     empty table; call Remove only when nothing runs.
+//   - SYNs of the same address that arrive within the same microseconds can both
+//     pass a pinhole: lookup and deletion are not one step in the kernel.
+//   - Two processes that both run without an owner on the same table name do not
+//     see each other. Only an owner keeps the second one out.
+//   - Open, Watch and CloseOrphans act in the network namespace of the calling
+//     thread; a Table keeps to the namespace where it was opened.
+package nft

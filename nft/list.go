@@ -1,0 +1,204 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// List returns the pinholes that the kernel has, in the order of their keys. It
+// does not hold up Open; what comes and goes meanwhile may be in the list or not.
+func (t *Table) List() ([]Listed, error) {
+	t.mu.Lock()
+	rules, closed := t.rules, t.closed
+	t.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	t.readMu.Lock()
+	defer t.readMu.Unlock()
+	var all []Listed
+	for i := range rules.halves {
+		l, err := list(t.reader, &rules.halves[i])
+		if err != nil {
+			return nil, fmt.Errorf("list pinholes of table inet %s: %w", t.cfg.Name, err)
+		}
+		all = append(all, l...)
+	}
+	return all, nil
+}
+
+// list joins a family's pinholes with their sources.
+func list(c *nftables.Conn, h *halfMaps) ([]Listed, error) {
+	dnat, err := c.GetSetElements(h.dnat)
+	if err != nil || len(dnat) == 0 {
+		return nil, err
+	}
+	sources := map[key]netip.AddrPort{}
+	for _, s := range []*nftables.Set{h.via, h.active} {
+		elements, err := c.GetSetElements(s)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range elements {
+			if k, ok := parseOriginal(e.Key); ok {
+				sources[k] = parseSource(e.Val)
+			}
+		}
+	}
+	out := map[netip.Addr]netip.AddrPort{}
+	elements, err := c.GetSetElements(h.out)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range elements {
+		if a, ok := netip.AddrFromSlice(e.Key); ok {
+			out[a] = parseSource(e.Val)
+		}
+	}
+	return join(dnat, sources, out), nil
+}
+
+func join(dnat []nftables.SetElement, sources map[key]netip.AddrPort, out map[netip.Addr]netip.AddrPort) []Listed {
+	all := make([]Listed, 0, len(dnat))
+	for _, e := range dnat {
+		k, ok := parseOriginal(e.Key)
+		to, ok2 := parseAddrPort(e.Val)
+		if !ok || !ok2 {
+			continue // not written by us
+		}
+		source, ok := sources[k]
+		if !ok {
+			source = out[to.Addr()]
+		}
+		all = append(all, Listed{
+			Pinhole: Pinhole{From: k.from, At: k.at, To: to, Source: source, Timeout: e.Timeout, Comment: e.Comment},
+			// The kernel does not send an expiration that is about to be now.
+			Remaining: e.Expires,
+		})
+	}
+	slices.SortFunc(all, func(a, b Listed) int {
+		if c := a.At.Compare(b.At); c != 0 {
+			return c
+		}
+		return a.From.Compare(b.From)
+	})
+	return all
+}
+
+func parseSource(b []byte) netip.AddrPort {
+	if ap, ok := parseAddrPort(b); ok {
+		return ap
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(a, 0)
+}
+
+// CloseAll closes every pinhole in the table and says how many there were.
+func (t *Table) CloseAll() (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return 0, ErrClosed
+	}
+	n, err := closeElements(t.conn, t.features.Destroy, t.rules.pinholes()...)
+	t.book.open, t.book.spent = map[key]record{}, nil
+	if err != nil {
+		return n, fmt.Errorf("close all pinholes of table inet %s: %w", t.cfg.Name, err)
+	}
+	return n, nil
+}
+
+// CloseOrphans closes every pinhole in a table that no living process owns, in
+// whatever state it is, and says how many there were. No table is no error. It
+// is for the emergency when the daemon is gone; the table itself stays.
+func CloseOrphans(name string) (int, error) {
+	if name == "" {
+		name = DefaultName
+	}
+	ns, err := openNamespace()
+	if err != nil {
+		return 0, err
+	}
+	defer ns.Close()
+	c, err := dial(ns)
+	if err != nil {
+		return 0, fmt.Errorf("close the pinholes of table inet %s: %w", name, err)
+	}
+	defer c.CloseLasting()
+	n, err := closeOrphans(c, name)
+	if err != nil {
+		return n, fmt.Errorf("close the pinholes of table inet %s: %w", name, err)
+	}
+	return n, nil
+}
+
+func closeOrphans(c *nftables.Conn, name string) (int, error) {
+	features, err := probe(c)
+	if err != nil {
+		return 0, err
+	}
+	table, err := findTable(c, name)
+	if err != nil || table == nil {
+		return 0, err
+	}
+	if table.Flags&nftables.TableFlagOwner != 0 {
+		return 0, ownedError(table)
+	}
+	sets, err := c.GetSets(table)
+	if err != nil {
+		return 0, err
+	}
+	// Another version may call its maps otherwise: what can expire is a pinhole.
+	sets = slices.DeleteFunc(sets, func(s *nftables.Set) bool { return !s.HasTimeout })
+	return closeElements(c, features.Destroy, sets...)
+}
+
+// pinholes are the maps whose elements belong to single pinholes.
+func (r *ruleset) pinholes() []*nftables.Set {
+	return slices.DeleteFunc(r.sets(), func(s *nftables.Set) bool { return !s.HasTimeout })
+}
+
+// closeElements removes all elements of the sets, those that let somebody in
+// first, and counts these. It never flushes a set: the kernel's message for that
+// is not the library's.
+func closeElements(c *nftables.Conn, destroy bool, sets ...*nftables.Set) (int, error) {
+	const batch = 200
+	closed := 0
+	for _, s := range sets {
+		elements, err := c.GetSetElements(s)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return closed, err
+		}
+		for chunk := range slices.Chunk(elements, batch) {
+			if err := remove(c, destroy, s, refreshed(chunk)); err != nil {
+				return closed, err
+			}
+			if err := c.Flush(); err != nil {
+				return closed, err
+			}
+		}
+		if strings.HasPrefix(s.Name, "dnat") {
+			closed += len(elements)
+		}
+	}
+	return closed, nil
+}
+
+// refreshed returns the elements as they would be added, not as they were read.
+func refreshed(elements []nftables.SetElement) []nftables.SetElement {
+	for i := range elements {
+		elements[i].Expires = 0
+		elements[i].Timeout = max(elements[i].Timeout, time.Second)
+	}
+	return elements
+}

@@ -1,0 +1,136 @@
+package nft
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+)
+
+// A Pinhole admits one TCP connection. From, At, To and Source are of one
+// family; IPv4 addresses mapped into IPv6 count as IPv4.
+type Pinhole struct {
+	From    netip.Addr     // who may dial
+	At      netip.AddrPort // the address and port that it dials
+	To      netip.AddrPort // where the kernel takes it
+	Source  netip.AddrPort // what it leaves from; port 0: the port it came from, or any when that is taken
+	Timeout time.Duration  // unused, it is gone after this; 0: Config.Timeout
+	Comment string         // shown by nft list; at most 120 bytes are kept
+}
+
+// Listed is a pinhole as the kernel has it. Timeout is what it was given.
+type Listed struct {
+	Pinhole
+	Remaining time.Duration
+}
+
+func (p Pinhole) String() string {
+	return fmt.Sprintf("%v -> %v -> %v from %v", p.From, p.At, p.To, p.Source)
+}
+
+// key is what a pinhole matches: it can be open once.
+type key struct {
+	from netip.Addr
+	at   netip.AddrPort
+}
+
+func (p Pinhole) key() key { return key{p.From, p.At} }
+
+// maxComment keeps under the 128 bytes that nft shows, its zero byte included.
+const maxComment = 120
+
+// normal returns the pinhole in the one form that is written, or says what
+// makes it none.
+func (p Pinhole) normal(timeout time.Duration) (Pinhole, error) {
+	p.From = plain(p.From)
+	p.At = netip.AddrPortFrom(plain(p.At.Addr()), p.At.Port())
+	p.To = netip.AddrPortFrom(plain(p.To.Addr()), p.To.Port())
+	p.Source = netip.AddrPortFrom(plain(p.Source.Addr()), p.Source.Port())
+	if p.Timeout == 0 {
+		p.Timeout = timeout
+	}
+	p.Comment = printable(p.Comment)
+
+	for _, a := range []netip.Addr{p.From, p.At.Addr(), p.To.Addr(), p.Source.Addr()} {
+		if !a.IsValid() || a.IsUnspecified() || a.Is4() != p.From.Is4() {
+			return p, fmt.Errorf("pinhole %v: needs four addresses of one family", p)
+		}
+	}
+	if p.At.Port() == 0 || p.To.Port() == 0 {
+		return p, fmt.Errorf("pinhole %v: needs a port to dial and a port to reach", p)
+	}
+	if p.Timeout < time.Millisecond {
+		return p, fmt.Errorf("pinhole %v: timeout %v is below the kernel's millisecond", p, p.Timeout)
+	}
+	return p, nil
+}
+
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+// printable keeps a comment from breaking the line in which nft shows it.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '?'
+		}
+		return r
+	}, s)
+	return s[:min(len(s), maxComment)]
+}
+
+// Elements. Every field of a key or datum fills whole 4-byte registers.
+
+// original is the key by which the rules know a pinhole's connection: who dials
+// what, before any translation.
+func (k key) original() []byte {
+	return appendAddrPort(k.from.AsSlice(), k.at)
+}
+
+func appendAddrPort(b []byte, ap netip.AddrPort) []byte {
+	b = append(b, ap.Addr().AsSlice()...)
+	b = binary.BigEndian.AppendUint16(b, ap.Port())
+	return append(b, 0, 0)
+}
+
+func (p Pinhole) dnatElement() []nftables.SetElement {
+	return []nftables.SetElement{{
+		Key: p.key().original(), Val: appendAddrPort(nil, p.To),
+		Timeout: p.Timeout, Comment: p.Comment,
+	}}
+}
+
+// sourceElement is for active (with a port) or via (without). It outlives the
+// pinhole's own element by a second, so that whoever passes finds his source.
+func (p Pinhole) sourceElement() []nftables.SetElement {
+	e := nftables.SetElement{
+		Key: p.key().original(), Val: p.Source.Addr().AsSlice(),
+		Timeout: p.Timeout + time.Second, Comment: p.Comment,
+	}
+	if p.Source.Port() != 0 {
+		e.Val = appendAddrPort(nil, p.Source)
+	}
+	return []nftables.SetElement{e}
+}
+
+// parseOriginal reads what original wrote; ok is false for any other length.
+func parseOriginal(b []byte) (k key, ok bool) {
+	n := (len(b) - 4) / 2
+	if len(b) != 12 && len(b) != 36 {
+		return key{}, false
+	}
+	k.from, _ = netip.AddrFromSlice(b[:n])
+	k.at, ok = parseAddrPort(b[n:])
+	return k, ok
+}
+
+func parseAddrPort(b []byte) (netip.AddrPort, bool) {
+	if len(b) != 8 && len(b) != 20 {
+		return netip.AddrPort{}, false
+	}
+	n := len(b) - 4
+	a, ok := netip.AddrFromSlice(b[:n])
+	return netip.AddrPortFrom(a, binary.BigEndian.Uint16(b[n:])), ok
+}

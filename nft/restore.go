@@ -1,0 +1,64 @@
+package nft
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"ftpgate/nft/conntrack"
+)
+
+// restore opens the pinholes of the book again, in a table that has none, with
+// the time that they had left. Those that a connection has used stay away: the
+// kernel knows the connection, or knew it and Used was called.
+// The caller holds mu.
+func (t *Table) restore(now time.Time) (int, error) {
+	if len(t.book.open) == 0 {
+		return 0, nil
+	}
+	used, err := t.usedKeys()
+	if err != nil {
+		return 0, fmt.Errorf("restore pinholes: tell used from open: %w", err)
+	}
+	t.book.spent = nil
+	restored := 0
+	const batch = 100 // pinholes, of two elements at most
+	for records := range slices.Chunk(slices.Collect(maps.Values(t.book.open)), batch) {
+		for _, r := range records {
+			left := r.deadline.Add(-slack).Sub(now).Truncate(time.Millisecond)
+			if r.used || used[r.key()] || left <= 0 {
+				delete(t.book.open, r.key())
+				continue
+			}
+			p := r.Pinhole
+			p.Timeout = left
+			if err := t.enqueue(p, r.source, false); err != nil {
+				return restored, fmt.Errorf("restore pinhole %v: %w", p, err)
+			}
+			restored++
+		}
+		if err := t.conn.Flush(); err != nil {
+			return restored, fmt.Errorf("restore pinholes: %w", err)
+		}
+	}
+	return restored, nil
+}
+
+// usedKeys are the keys of pinholes through which a connection came.
+func (t *Table) usedKeys() (map[key]bool, error) {
+	c, err := conntrack.DialIn(t.namespace.fd())
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	flows, err := c.Dump(t.cfg.Mark, t.cfg.Mark)
+	if err != nil {
+		return nil, err
+	}
+	used := make(map[key]bool, len(flows))
+	for _, f := range flows {
+		used[key{f.Orig.Src.Addr(), f.Orig.Dst}] = true
+	}
+	return used, nil
+}

@@ -1,0 +1,148 @@
+package nft
+
+import (
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// mapSize bounds the pinholes of one family. Used and expired ones count until
+// the kernel's sweep.
+const mapSize = 1 << 17
+
+// Registers of 4 bytes each, 8 to 23. scratch is out of reach of keys and data.
+const (
+	keyReg  = 8
+	scratch = 23
+)
+
+// family is what differs between the IPv4 and the IPv6 half of the ruleset.
+type family struct {
+	suffix               string
+	nfproto              byte
+	addr                 nftables.SetDatatype
+	srcOffset, dstOffset uint32 // in the network header
+	ctSource, ctDest     expr.CtKey
+	value                uint32 // register of a looked up address, behind the key
+}
+
+var families = [2]family{
+	{"4", unix.NFPROTO_IPV4, nftables.TypeIPAddr, 12, 16, expr.CtKeySRCIP, expr.CtKeyDSTIP, 12},
+	{"6", unix.NFPROTO_IPV6, nftables.TypeIP6Addr, 8, 24, expr.CtKeySRCIP6, expr.CtKeyDSTIP6, 17},
+}
+
+// words is how many registers an address fills.
+func (f *family) words() uint32 { return f.addr.Bytes / 4 }
+
+// halfMaps are the maps of one family.
+type halfMaps struct{ dnat, active, via, out, listen *nftables.Set }
+
+// ruleset is the static part of the table, made anew for every installation.
+type ruleset struct {
+	table      *nftables.Table
+	halves     [2]halfMaps
+	listenPort *nftables.Set
+	chains     []*nftables.Chain
+	rules      []*nftables.Rule
+	mark       uint32
+}
+
+func newRuleset(name string, mark uint32, timeout time.Duration, flags nftables.TableFlags) *ruleset {
+	r := &ruleset{
+		table: &nftables.Table{Name: name, Family: nftables.TableFamilyINet, Flags: flags},
+		mark:  mark,
+	}
+	for i := range families {
+		r.halves[i] = newHalf(r.table, &families[i], timeout)
+	}
+	r.listenPort = newSet(r.table, "listenport", nftables.TypeInetService)
+
+	enter, leave := r.chain("enter"), r.chain("leave")
+	r.enterRules(enter)
+	r.leaveRules(leave)
+	r.base("pre", nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest-1, jump(enter.Name))
+	r.base("output", nftables.ChainHookOutput, *nftables.ChainPriorityNATDest-1, jump(enter.Name))
+	translated := append(r.marked(), dnatted()...)
+	r.base("post", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource-1, append(translated, jump(leave.Name)))
+	r.base("input", nftables.ChainHookInput, *nftables.ChainPriorityNATSource-1, append(translated, jump(leave.Name)))
+	return r
+}
+
+func newSet(t *nftables.Table, name string, keyTypes ...nftables.SetDatatype) *nftables.Set {
+	return &nftables.Set{
+		Table: t, Name: name, KeyByteOrder: binaryutil.BigEndian,
+		KeyType: nftables.MustConcatSetType(keyTypes...), Concatenation: len(keyTypes) > 1,
+	}
+}
+
+func newHalf(t *nftables.Table, f *family, timeout time.Duration) halfMaps {
+	port := nftables.TypeInetService
+	pinholes := func(name string, data ...nftables.SetDatatype) *nftables.Set {
+		s := newSet(t, name+f.suffix, f.addr, f.addr, port)
+		s.IsMap, s.DataType = true, nftables.MustConcatSetType(data...)
+		s.HasTimeout, s.Timeout, s.Size = true, timeout, mapSize
+		return s
+	}
+	h := halfMaps{
+		dnat:   pinholes("dnat", f.addr, port),
+		active: pinholes("active", f.addr, port),
+		via:    pinholes("via", f.addr),
+		out:    newSet(t, "out"+f.suffix, f.addr),
+		listen: newSet(t, "listen"+f.suffix, f.addr, port),
+	}
+	h.dnat.Dynamic = true // the rules delete from it
+	h.out.IsMap, h.out.DataType = true, f.addr
+	return h
+}
+
+// sets lists all maps and sets, in the order in which they are created.
+func (r *ruleset) sets() []*nftables.Set {
+	s := make([]*nftables.Set, 0, 11)
+	for i := range r.halves {
+		h := &r.halves[i]
+		s = append(s, h.dnat, h.active, h.via, h.out, h.listen)
+	}
+	return append(s, r.listenPort)
+}
+
+// enqueue adds the table and all that is static in it to the next batch.
+func (r *ruleset) enqueue(c *nftables.Conn) error {
+	c.AddTable(r.table)
+	for _, s := range r.sets() {
+		if err := c.AddSet(s, nil); err != nil {
+			return err
+		}
+	}
+	for _, ch := range r.chains {
+		c.AddChain(ch)
+	}
+	for _, rule := range r.rules {
+		c.AddRule(rule)
+	}
+	return nil
+}
+
+func (r *ruleset) chain(name string) *nftables.Chain {
+	c := &nftables.Chain{Table: r.table, Name: name}
+	r.chains = append(r.chains, c)
+	return c
+}
+
+func (r *ruleset) base(name string, hook *nftables.ChainHook, priority nftables.ChainPriority, rule any) {
+	c := r.chain(name)
+	accept := nftables.ChainPolicyAccept
+	c.Type, c.Hooknum, c.Priority, c.Policy = nftables.ChainTypeNAT, hook, &priority, &accept
+	switch e := rule.(type) {
+	case expr.Any:
+		r.rule(c, e)
+	case []expr.Any:
+		r.rule(c, e...)
+	}
+}
+
+func (r *ruleset) rule(c *nftables.Chain, exprs ...expr.Any) {
+	r.rules = append(r.rules, &nftables.Rule{Table: r.table, Chain: c, Exprs: exprs})
+}

@@ -1,0 +1,256 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Defaults of Config.
+const (
+	DefaultName    = "ftpgate"
+	DefaultMark    = 0x400
+	DefaultTimeout = time.Minute
+)
+
+// Config says which table to keep. The zero value is a plain table of the
+// default name that marks no control connections.
+type Config struct {
+	Name    string           // of the table, family inet; "": DefaultName
+	Mark    uint32           // one bit of the conntrack mark; 0: DefaultMark
+	Owner   bool             // own the table where the kernel can
+	Listen  []netip.AddrPort // control listeners, whose connections are marked too; an unspecified address stands for any
+	Timeout time.Duration    // of pinholes that do not say; 0: DefaultTimeout
+	Without Features         // features not to use though the kernel has them
+	Logger  *slog.Logger     // nil: silent
+}
+
+func (c Config) defaults() Config {
+	if c.Name == "" {
+		c.Name = DefaultName
+	}
+	if c.Mark == 0 {
+		c.Mark = DefaultMark
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (c Config) check() error {
+	if c.Mark&(c.Mark-1) != 0 {
+		return fmt.Errorf("mark %#x: must be one bit", c.Mark)
+	}
+	if c.Timeout < time.Millisecond {
+		return fmt.Errorf("timeout %v: must be a millisecond or more", c.Timeout)
+	}
+	return nil
+}
+
+// A Table is our table in the kernel. Its methods may be called concurrently.
+type Table struct {
+	cfg        Config
+	features   Features
+	log        *slog.Logger
+	namespace  *namespace
+	reinstalls atomic.Uint64
+
+	// mu is held from the first message enqueued on conn to the end of its
+	// Flush: messages of two callers must not share a batch.
+	mu     sync.Mutex
+	conn   *nftables.Conn // owns the table
+	rules  *ruleset       // as installed last
+	listen listeners
+	book   book
+	closed bool
+
+	// readMu guards reader: long listings must not hold up Open.
+	readMu sync.Mutex
+	reader *nftables.Conn
+}
+
+// Open installs the table and returns when it is at work. What another Table of
+// that name left is replaced in one transaction: its pinholes are closed, since
+// nobody holds them, and running connections go on.
+func Open(cfg Config) (*Table, error) {
+	cfg = cfg.defaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	t := &Table{cfg: cfg, log: cfg.Logger, book: newBook(), listen: newListeners(cfg.Listen)}
+	if err := t.dial(); err != nil {
+		t.hangUp()
+		return nil, fmt.Errorf("open table inet %s: %w", cfg.Name, err)
+	}
+	if err := t.install(); err != nil {
+		t.hangUp()
+		return nil, fmt.Errorf("install table inet %s: %w", cfg.Name, err)
+	}
+	return t, nil
+}
+
+// Features returns what of the kernel's features is in use.
+func (t *Table) Features() Features { return t.features }
+
+// Owned reports whether nobody else can change the table.
+func (t *Table) Owned() bool { return t.cfg.Owner && t.features.Owner }
+
+// Reinstalls counts how often the table was put back after somebody removed it.
+func (t *Table) Reinstalls() uint64 { return t.reinstalls.Load() }
+
+func (t *Table) dial() (err error) {
+	if t.namespace, err = openNamespace(); err != nil {
+		return err
+	}
+	if t.conn, err = dial(t.namespace); err != nil {
+		return err
+	}
+	if t.reader, err = dial(t.namespace); err != nil {
+		return err
+	}
+	if t.features, err = probe(t.conn); err != nil {
+		return err
+	}
+	t.features = t.features.without(t.cfg.Without)
+	return nil
+}
+
+// hangUp closes what dial opened, as far as it came.
+func (t *Table) hangUp() {
+	t.closed = true
+	for _, c := range []*nftables.Conn{t.conn, t.reader} {
+		if c != nil {
+			_ = c.CloseLasting()
+		}
+	}
+	t.namespace.Close()
+}
+
+// dial opens a lasting connection. Buffers are set once, here; otherwise the
+// library asks for their sizes at every Flush.
+func dial(ns *namespace) (*nftables.Conn, error) {
+	return nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(ns.fd()), nftables.WithSockOptions(
+		func(c *netlink.Conn) error { return c.SetReadBuffer(8 << 20) },
+		func(c *netlink.Conn) error { return c.SetWriteBuffer(1 << 20) },
+	))
+}
+
+func (t *Table) flags() nftables.TableFlags {
+	if t.Owned() {
+		return nftables.TableFlagOwner | nftables.TableFlagPersist
+	}
+	return 0
+}
+
+// install puts the static ruleset in place of whatever is there, in one batch:
+// running connections do not lose nat in between. Pinholes are not part of it.
+// The caller holds mu, or is Open.
+func (t *Table) install() error {
+	for try := 0; ; try++ {
+		there, err := findTable(t.conn, t.cfg.Name)
+		if err != nil {
+			return err
+		}
+		if err := t.foreign(there); err != nil {
+			return err
+		}
+		t.rules = newRuleset(t.cfg.Name, t.cfg.Mark, t.cfg.Timeout, t.flags())
+		if there != nil {
+			t.conn.DelTable(there)
+		}
+		if err := t.enqueueStatic(); err != nil {
+			return err
+		}
+		err = t.conn.Flush()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.ENOENT) && try < 3: // removed since we looked
+		case errors.Is(err, unix.EPERM) && try < 1: // taken since we looked
+		default:
+			return err
+		}
+	}
+}
+
+func (t *Table) enqueueStatic() error {
+	if err := t.rules.enqueue(t.conn); err != nil {
+		return err
+	}
+	if err := t.listen.enqueue(t.conn, t.rules); err != nil {
+		return err
+	}
+	return t.book.enqueueOut(t.conn, t.rules)
+}
+
+// foreign returns an OwnedError if another living process owns the table.
+func (t *Table) foreign(there *nftables.Table) error {
+	if there == nil || there.Flags&nftables.TableFlagOwner == 0 {
+		return nil
+	}
+	ours, err := t.conn.GetPortID()
+	if err != nil {
+		return err
+	}
+	if there.Owner == ours {
+		return nil
+	}
+	return ownedError(there)
+}
+
+// findTable returns nil if there is no table of that name.
+func findTable(c *nftables.Conn, name string) (*nftables.Table, error) {
+	table, err := c.ListTableOfFamily(name, nftables.TableFamilyINet)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for the table: %w", err)
+	}
+	return table, nil
+}
+
+// Release closes all pinholes and ends the Table. The table stays, empty: to
+// delete it would cut running connections. The next Open takes it over.
+func (t *Table) Release() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	_, err := closeElements(t.conn, t.features.Destroy, t.rules.sets()...)
+	t.hangUp()
+	if err != nil {
+		return fmt.Errorf("release table inet %s: %w", t.cfg.Name, err)
+	}
+	return nil
+}
+
+// Remove deletes the table and ends the Table. The caller knows that no
+// connection runs through it.
+func (t *Table) Remove() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	t.conn.DelTable(t.rules.table)
+	err := t.conn.Flush()
+	t.hangUp()
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("remove table inet %s: %w", t.cfg.Name, err)
+	}
+	return nil
+}
