@@ -19,6 +19,9 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 
@@ -70,7 +73,7 @@ func (p Problem) In(file string) string {
 func Parse(data []byte) (*File, []Problem) {
 	var tree map[string]any
 	if err := toml.Unmarshal(data, &tree); err != nil {
-		return nil, []Problem{syntaxProblem(err)}
+		return nil, []Problem{syntaxProblem(string(data), err)}
 	}
 	r := &reader{lines: findLines(string(data))}
 	file := r.file(tree)
@@ -85,14 +88,31 @@ func Parse(data []byte) (*File, []Problem) {
 }
 
 // syntaxProblem is all that can be said of a file that is not TOML: where
-// reading stopped.
-func syntaxProblem(err error) Problem {
+// reading stopped. The offset is the one part of the library's position that
+// holds: its line is off by one at some ends of lines, its column after the first.
+func syntaxProblem(text string, err error) Problem {
 	var syntax toml.ParseError
 	if !errors.As(err, &syntax) {
-		return Problem{Line: 1, Text: "not TOML: " + err.Error()}
+		return Problem{Line: 1, Text: "not TOML: " + printable(err.Error())}
 	}
+	before := text[:min(max(syntax.Position.Start, 0), len(text))]
+	column := utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
 	return Problem{
-		Line: max(syntax.Position.Line, 1),
-		Text: fmt.Sprintf("column %d: not TOML: %s", max(syntax.Position.Col, 1), syntax.Message),
+		Line: strings.Count(before, "\n") + 1,
+		Text: fmt.Sprintf("column %d: not TOML: %s", column, printable(syntax.Message)),
 	}
+}
+
+// printable escapes what the library quotes of the file as it is: a problem is
+// one line, and no terminal obeys it.
+func printable(message string) string {
+	var b strings.Builder
+	for _, r := range message {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }

@@ -12,23 +12,31 @@ func unknown(table, name string) string {
 	// A key written below the header of a sub-table falls to that one: TOML has
 	// no end of a table. The likeliest mistake, and the hardest to see.
 	if home, ok := homeOf(table, name); ok {
-		return fmt.Sprintf("unknown key: did you mean %s? A key belongs to the last [table] above it", home)
+		return fmt.Sprintf("unknown key: did you mean %s? A key belongs to the last [table] above it", written("", home))
 	}
 	for distance := 1; distance <= 2; distance++ {
 		for _, n := range here {
 			if 2*distance < len(n) && edits(strings.ToLower(name), n) <= distance {
-				return fmt.Sprintf("unknown key: did you mean %q?", n)
+				return "unknown key: did you mean " + written(table, n) + "?"
 			}
 		}
 	}
-	where := "[" + table + "] has "
-	switch table {
-	case "":
-		where = "the file has "
-	case serviceTable:
-		where = "[[service]] has "
+	where := "the file"
+	if table != "" {
+		where = written("", table)
 	}
-	return "unknown key: " + where + strings.Join(names(table, false), ", ")
+	return "unknown key: " + where + " has " + strings.Join(names(table, false), ", ")
+}
+
+// written is a name as it is written in a table.
+func written(table, name string) string {
+	switch path := dot(table, name); {
+	case path == serviceTable:
+		return "[[" + path + "]]"
+	case isTable(path):
+		return "[" + path + "]"
+	}
+	return name
 }
 
 // names lists what may stand directly in a table, in the order of the schema;

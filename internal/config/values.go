@@ -82,7 +82,7 @@ func choice(words, later []string, today string) parser[string] {
 				return "", fmt.Errorf("%q is %s: %s; write %q", s, unavailable, today, words[0])
 			}
 		}
-		return "", fmt.Errorf("%q is not one of the values: write %s", s, orList(words))
+		return "", fmt.Errorf("%s is not one of the values: write %s", describe(s), orList(words))
 	}
 }
 
@@ -177,7 +177,7 @@ func rate(v any) (proxy.Rate, error) {
 	}
 	m := rateForm.FindStringSubmatch(s)
 	if m == nil {
-		return proxy.Rate{}, fmt.Errorf(`%q is not a rate: write COUNT/s, COUNT/m or COUNT/h, e.g. "600/m", or "" for no limit`, s)
+		return proxy.Rate{}, fmt.Errorf(`%s is not a rate: write COUNT/s, COUNT/m or COUNT/h, e.g. "600/m", or "" for no limit`, describe(s))
 	}
 	n, err := strconv.Atoi(m[1])
 	per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[m[2]]
