@@ -38,7 +38,7 @@ func TestFindLines(t *testing.T) {
 			},
 		},
 		{
-			"strings that look like keys", "a = \"x # \\\" = [\"\nb = '\\'\nc = \"\"\"\n[no]\nd = 1 \\\"\"\"\"\"\ne = '''\nf = 1'''\ng = 1\nh = \"\"\ni = 1\n",
+			"strings that look like keys", "a = \"x # \\\" = [\"\nb = '\\'\nc = \"\"\"\n[no]\nd = 1 \\\"\"\"\"\"\"\ne = '''\nf = 1'''''\ng = 1\nh = \"\"\ni = 1\n",
 			map[string]int{"a": 1, "b": 2, "c": 3, "e": 6, "g": 8, "h": 9, "i": 10},
 		},
 		{

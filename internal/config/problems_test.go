@@ -199,12 +199,15 @@ listen = [
   "[::]:21",
   "198.51.100.2:62000",
   "198.51.100.2:20000",
+  "198.51.100.2:64999",
+  "198.51.100.2:65000",
 ]
 `, []Problem{
 			{"service[1].listen[1]", 12, `"0.0.0.0:21" is taken by service[0].listen[0], "198.51.100.1:21": write an address and port of its own`},
 			{"service[1].listen[2]", 13, `a v6 listener needs a v6 backend in this version: add one to backends, or leave "[::]:21" out`},
 			{"service[1].listen[3]", 14, `port 62000 lies inside ports, "61000-64999": move one of them`},
 			{"service[1].listen[4]", 15, `port 20000 lies inside active_ports, "20000-59999": move one of them`},
+			{"service[1].listen[5]", 16, `port 64999 lies inside ports, "61000-64999": move one of them`},
 		}},
 		{"a listener twice, and v4 without a backend", "service = [{ name = \"a\", tls = { mode = \"refuse\" }, backends = [\"[fd00::5]:21\"], listen = [\n\"[::1]:21\",\n\"[::1]:21\",\n\"192.0.2.1:21\"] }]\n", []Problem{
 			{"service[0].listen[1]", 3, `"[::1]:21" is taken by service[0].listen[0], "[::1]:21": write an address and port of its own`},
