@@ -64,6 +64,10 @@ func cutEnd(line []byte) (body []byte, ending int) {
 	return line[:len(line)-1], 1
 }
 
+// Foreign reports whether a client's first bytes, of a line that has no end
+// yet, are another protocol's. A session gives such a line to Client as it is.
+func (m *Machine) Foreign(pending []byte) bool { return !m.first && foreignProtocol(pending) }
+
 // foreignProtocol recognises what browsers, TLS and SSH clients send first. A
 // web page can make a browser talk to an FTP port (NAT slipstreaming, ALPACA).
 func foreignProtocol(line []byte) bool {

@@ -69,8 +69,8 @@ func (l *Lines) Next() []byte {
 // Rest returns what is left of a stream that ended within a line.
 func (l *Lines) Rest() []byte { return l.take(l.end) }
 
-// Buffered returns how many bytes wait for a line end.
-func (l *Lines) Buffered() int { return l.end - l.start }
+// Pending returns what waits for a line end. It stays where it is.
+func (l *Lines) Pending() []byte { return l.buf[l.start:l.end] }
 
 func (l *Lines) take(to int) []byte {
 	line := l.buf[l.start:to:to]
