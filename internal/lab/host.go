@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -114,16 +116,26 @@ func (h *Host) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 	return h.DialFrom(ctx, network, nil, addr)
 }
 
-// DialFrom is Dial from a local address, as an FTP server's active data connection needs it.
+// DialFrom is Dial from a local address; connections from one port may follow each other and stand side by side, as
+// those from an FTP server's port 20 do.
 func (h *Host) DialFrom(ctx context.Context, network string, from net.Addr, addr string) (net.Conn, error) {
 	var c net.Conn
 	err := h.Do(func() (err error) {
 		// Without a fallback the dialer opens its socket on this goroutine, hence on this thread.
 		d := net.Dialer{LocalAddr: from, FallbackDelay: -1}
+		if from != nil {
+			d.Control = reuseAddress
+		}
 		c, err = d.DialContext(ctx, network, addr)
 		return err
 	})
 	return c, err
+}
+
+func reuseAddress(_, _ string, c syscall.RawConn) error {
+	var opt error
+	err := c.Control(func(fd uintptr) { opt = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+	return errors.Join(err, opt)
 }
 
 // Sysctl sets a network parameter of the host, "net.ipv4.ip_forward".
