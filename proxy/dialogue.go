@@ -1,0 +1,261 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"ftpgate/alg"
+)
+
+// readClient carries the client's lines until its side ends.
+func (s *session) readClient() {
+	defer s.recovered()
+	lines := alg.NewLines(alg.MaxCommand)
+	for {
+		n, err := s.clientConn.Read(lines.Space())
+		lines.Filled(n)
+		if n > 0 && !s.clientBytes(&lines) {
+			s.discard()
+			return
+		}
+		if err != nil {
+			s.clientEnded(err)
+			return
+		}
+	}
+}
+
+// clientBytes judges all lines that have arrived. It reports false when the
+// session is over.
+func (s *session) clientBytes(lines *alg.Lines) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == over {
+		return false
+	}
+	for line := lines.Next(); line != nil; line = lines.Next() {
+		v := s.machine.Client(line)
+		for v.Wait && s.phase != over {
+			s.turn.Wait()
+			v = s.machine.Client(line)
+		}
+		if s.phase == over {
+			return false
+		}
+		s.carryOut(v)
+	}
+	if s.machine.Foreign(lines.Pending()) {
+		s.carryOut(s.machine.Client(lines.Rest()))
+	}
+	return s.phase != over
+}
+
+// discard reads what the client still sends, so that closing does not reset
+// the connection under the last word to it.
+func (s *session) discard() { _, _ = io.Copy(io.Discard, s.clientConn) }
+
+// readServer carries the server's lines until its side ends.
+func (s *session) readServer() {
+	defer s.recovered()
+	lines := alg.NewLines(alg.MaxReply)
+	for {
+		n, err := s.serverConn.Read(lines.Space())
+		lines.Filled(n)
+		if n > 0 && !s.serverBytes(&lines) {
+			return
+		}
+		if err != nil {
+			s.serverEnded(&lines, err)
+			return
+		}
+	}
+}
+
+func (s *session) serverBytes(lines *alg.Lines) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for line := lines.Next(); line != nil && s.phase != over; line = lines.Next() {
+		s.carryOut(s.machine.Server(line))
+	}
+	s.turn.Signal()
+	return s.phase != over
+}
+
+// carryOut does what a verdict says: open, close, write, end. The caller holds mu.
+func (s *session) carryOut(v alg.Verdict) {
+	s.lastLine = time.Now()
+	for v.Open.ID != 0 {
+		s.note(v)
+		v = s.openPinhole(v.Open)
+	}
+	for _, c := range v.Close {
+		s.closeByID(c)
+	}
+	s.note(v)
+	if len(v.ToServer) > 0 {
+		s.write(s.serverConn, v.ToServer)
+	}
+	if len(v.ToClient) > 0 {
+		s.write(s.clientConn, v.ToClient)
+	}
+	switch {
+	case v.End != alg.NoReason:
+		s.end(violated, errors.New(v.End.String()), "")
+	case s.phase == over:
+	default:
+		s.follow()
+	}
+}
+
+// write sends to a peer. A peer that cannot be reached any more ends the session.
+func (s *session) write(conn *net.TCPConn, b []byte) {
+	_, err := conn.Write(b)
+	switch {
+	case err == nil:
+	case s.phase == clientGone:
+		s.end(s.left(), nil, "")
+	default:
+		s.end(broken, err, "")
+	}
+}
+
+// follow keeps the phase in step with the machine.
+func (s *session) follow() {
+	switch {
+	case s.phase == greeting && s.machine.Greeted():
+		s.setPhase(login)
+	case s.phase == login && s.machine.LoggedIn():
+		s.setPhase(open)
+	case s.phase == open && !s.machine.LoggedIn():
+		s.setPhase(login)
+	}
+	if s.draining && !s.machine.Transferring() {
+		s.end(drained, nil, goingDown)
+	}
+}
+
+// clientEnded follows the end of the client's side: a clean one goes on to the
+// server, whose replies still have a reader; any other is the session's end.
+func (s *session) clientEnded(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.phase == over:
+	case errors.Is(err, io.EOF):
+		s.setPhase(clientGone)
+		_ = s.serverConn.CloseWrite()
+	default:
+		s.end(broken, err, "")
+	}
+}
+
+// serverEnded follows the end of the server's side. What it said last, with or
+// without a line end, reaches the client.
+func (s *session) serverEnded(lines *alg.Lines, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == over {
+		return
+	}
+	if rest := lines.Rest(); len(rest) > 0 {
+		s.carryOut(s.machine.Server(rest))
+	}
+	how, cause := s.left(), error(nil)
+	if !errors.Is(err, io.EOF) {
+		how, cause = broken, err
+	}
+	word := ""
+	if s.phase == greeting || how == broken {
+		word = "421 The server has closed the connection\r\n"
+	}
+	s.end(how, cause, word)
+}
+
+// left is the outcome of a session that a peer ended in order.
+func (s *session) left() outcome {
+	switch {
+	case s.saidQuit:
+		return quit
+	case s.phase == clientGone:
+		return clientClosed
+	}
+	return serverClosed
+}
+
+// openPinhole makes a pinhole true and returns the verdict with the line that
+// announces it, or with the refusal.
+func (s *session) openPinhole(o alg.Open) alg.Verdict {
+	p, why := s.gateway.pinholes.add(s, o, s.lastLine)
+	if why != alg.NoReason {
+		s.service.metrics.pinholeRefused(o.Mode, why)
+		return s.machine.Refused(why)
+	}
+	s.pinholes = append(s.pinholes, p)
+	s.service.metrics.pinholeOpened(o.Mode)
+	return s.machine.Opened(s.announced(p))
+}
+
+// announced is what the other side is told to dial. advertise changes the text
+// of 227 alone: the pinhole matches what arrives here.
+func (s *session) announced(p *pinhole) netip.AddrPort {
+	at := p.rule.At
+	if a := s.service.Advertise; p.mode == alg.ModePASV && a.IsValid() {
+		return netip.AddrPortFrom(a, at.Port())
+	}
+	return at
+}
+
+// closeByID closes a pinhole that the machine names. It may be gone already.
+func (s *session) closeByID(c alg.Closing) {
+	for _, p := range s.pinholes {
+		if p.id == c.ID {
+			how := outcomeClosed
+			if c.Why == alg.Replaced {
+				how = outcomeReplaced
+			}
+			s.closePinhole(p, how)
+			return
+		}
+	}
+}
+
+// closePinhole ends a pinhole, whatever became of it, and counts it. It is the
+// only place that does.
+func (s *session) closePinhole(p *pinhole, how string) {
+	for i, q := range s.pinholes {
+		if q == p {
+			last := len(s.pinholes) - 1
+			s.pinholes[i], s.pinholes[last] = s.pinholes[last], nil
+			s.pinholes = s.pinholes[:last]
+			break
+		}
+	}
+	used := p.connected.Load()
+	if used {
+		how = outcomeUsed
+	}
+	s.service.metrics.pinholeClosed(p.mode, how)
+	if how != outcomeExpired {
+		s.gateway.pinholes.remove(p)
+	} else {
+		s.gateway.pinholes.release(p)
+	}
+	if !used {
+		s.service.metrics.pinholeUsed(time.Since(p.opened))
+	}
+}
+
+// dropPinhole closes a pinhole for somebody outside of the session.
+func (s *session) dropPinhole(p *pinhole) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, q := range s.pinholes {
+		if q == p {
+			s.closePinhole(p, outcomeClosed)
+			return
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// listener is one address on which a service listens. A reload can hand it to
+// another service.
+type listener struct {
+	*net.TCPListener
+	at      netip.AddrPort
+	service atomic.Pointer[service]
+}
+
+// How long a dead peer stays unnoticed: silent for keepIdle, it is asked every
+// keepInterval and given up after keepCount unanswered questions; what we sent
+// and it does not take is given up after userTimeout.
+const (
+	keepIdle     = 60 * time.Second
+	keepInterval = 15 * time.Second
+	keepCount    = 4
+	userTimeout  = 60 * time.Second
+)
+
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: keepIdle, Interval: keepInterval, Count: keepCount}
+
+// listen binds at, which need not be an address of this host yet.
+func listen(at netip.AddrPort) (*listener, error) {
+	c := net.ListenConfig{KeepAliveConfig: keepAlive, Control: func(network, _ string, raw syscall.RawConn) error {
+		return control(raw, func(fd int) error {
+			if network == "tcp6" {
+				return unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_FREEBIND, 1)
+			}
+			return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1)
+		})
+	}}
+	network := "tcp4"
+	if at.Addr().Is6() {
+		network = "tcp6"
+	}
+	l, err := c.Listen(context.Background(), network, at.String())
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %v: the port is taken%s", at, holder(at))
+	}
+	if errors.Is(err, unix.EACCES) {
+		return nil, fmt.Errorf("listen on %v: a port below 1024 needs CAP_NET_BIND_SERVICE: run as root, or grant it with: "+
+			"setcap cap_net_admin,cap_net_bind_service+ep $(command -v ftpgate)", at)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return &listener{TCPListener: l.(*net.TCPListener), at: at}, nil
+}
+
+// accept takes connections until the listener is closed.
+func (s *Server) accept(l *listener) {
+	for pause := time.Duration(0); ; {
+		conn, err := l.AcceptTCP()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil: // out of descriptors or memory: it passes
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.Logger.Warn("a connection could not be accepted", "listen", l.at, "error", err, "again_in", pause)
+			time.Sleep(pause)
+			continue
+		}
+		pause = 0
+		go s.serve(l.service.Load(), conn)
+	}
+}
+
+// tune sets what both control connections of a session need: a dead peer is
+// noticed, and the urgent byte of Telnet's Synch stays in its place in the
+// stream (RFC 854; without it ABOR loses its first letter).
+func tune(conn *net.TCPConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return control(raw, func(fd int) error {
+		return errors.Join(
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1),
+			unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())),
+		)
+	})
+}
+
+func control(raw syscall.RawConn, f func(fd int) error) error {
+	var err error
+	if e := raw.Control(func(fd uintptr) { err = f(int(fd)) }); e != nil {
+		return e
+	}
+	return err
+}

@@ -1,0 +1,256 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+
+	"ftpgate/alg"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Names of the metrics of sessions, all with the prefix ftpgate_.
+const (
+	nameSessions        = "ftpgate_sessions"
+	nameSessionsTotal   = "ftpgate_sessions_total"
+	nameSessionDuration = "ftpgate_session_duration_seconds"
+	nameSessionsLimit   = "ftpgate_sessions_limit"
+	nameCommands        = "ftpgate_commands_total"
+	nameReplies         = "ftpgate_replies_total"
+	nameRewrites        = "ftpgate_rewrites_total"
+	nameRefusals        = "ftpgate_refusals_total"
+	nameLogins          = "ftpgate_logins_total"
+	namePinholes        = "ftpgate_pinholes"
+	namePinholesTotal   = "ftpgate_pinholes_total"
+	namePinholeOpen     = "ftpgate_pinhole_open_seconds"
+	namePortsInUse      = "ftpgate_ports_in_use"
+	namePortsExhausted  = "ftpgate_ports_exhausted_total"
+	nameTransfers       = "ftpgate_transfers_total"
+	nameTransfersActive = "ftpgate_transfers_active"
+	nameTransferTime    = "ftpgate_transfer_duration_seconds"
+	nameBackendUp       = "ftpgate_backend_up"
+	nameBackendConnect  = "ftpgate_backend_connect_seconds"
+	nameDraining        = "ftpgate_draining"
+)
+
+// Outcomes of a pinhole, as metric labels.
+const (
+	outcomeUsed     = "used"     // a connection came through it
+	outcomeExpired  = "expired"  // nobody dialled in time
+	outcomeReplaced = "replaced" // the next set-up came first
+	outcomeClosed   = "closed"   // its command or its session ended first
+	outcomeRefused  = "refused"  // it could not be opened
+)
+
+var pinholeOutcomes = []string{outcomeUsed, outcomeExpired, outcomeReplaced, outcomeClosed, outcomeRefused}
+
+// pinholeModes are the values of the label mode.
+var pinholeModes = []alg.Mode{alg.ModePASV, alg.ModeEPSV, alg.ModePORT, alg.ModeEPRT}
+
+// Metrics are what Prometheus sees of sessions. Every label value comes from a
+// closed set, or from the configuration.
+type Metrics struct {
+	sessions        *prometheus.GaugeVec
+	sessionsTotal   *prometheus.CounterVec
+	sessionDuration *prometheus.HistogramVec
+	sessionsLimit   prometheus.Gauge
+	commands        *prometheus.CounterVec
+	replies         *prometheus.CounterVec
+	rewrites        *prometheus.CounterVec
+	refusals        *prometheus.CounterVec
+	logins          *prometheus.CounterVec
+	pinholes        *prometheus.GaugeVec
+	pinholesTotal   *prometheus.CounterVec
+	pinholeOpen     *prometheus.HistogramVec
+	portsInUse      *prometheus.GaugeVec
+	portsExhausted  *prometheus.CounterVec
+	transfers       *prometheus.CounterVec
+	transfersActive *prometheus.GaugeVec
+	transferTime    *prometheus.HistogramVec
+	backendUp       *prometheus.GaugeVec
+	backendConnect  *prometheus.HistogramVec
+	draining        prometheus.Gauge
+}
+
+var (
+	quickBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	slowBuckets  = []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900, 3600, 14400}
+)
+
+// NewMetrics returns the metrics, registered with r.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	}
+	m := &Metrics{
+		sessions:        gauge(nameSessions, "Control connections through the gateway.", "service"),
+		sessionsTotal:   counter(nameSessionsTotal, "Control connections that ended, by how.", "service", "result"),
+		sessionDuration: histogram(nameSessionDuration, "How long control connections lasted.", slowBuckets, "service"),
+		sessionsLimit:   prometheus.NewGauge(prometheus.GaugeOpts{Name: nameSessionsLimit, Help: "How many control connections there can be at once."}),
+		commands:        counter(nameCommands, "Commands of clients.", "service", "command"),
+		replies:         counter(nameReplies, "Replies of servers, by class.", "service", "class"),
+		rewrites:        counter(nameRewrites, "Lines that the gateway changed.", "service", "kind"),
+		refusals:        counter(nameRefusals, "Connections and commands that the gateway refused.", "service", "reason"),
+		logins:          counter(nameLogins, "Logins.", "service", "result"),
+		pinholes:        gauge(namePinholes, "Pinholes that sessions hold.", "service", "mode"),
+		pinholesTotal:   counter(namePinholesTotal, "Pinholes, by what became of them.", "service", "mode", "outcome"),
+		pinholeOpen:     histogram(namePinholeOpen, "How long pinholes stood open before they were used or closed.", quickBuckets, "service"),
+		portsInUse:      gauge(namePortsInUse, "Ports that pinholes hold.", "service"),
+		portsExhausted:  counter(namePortsExhausted, "Data connections refused because no port was free.", "service"),
+		transfers:       counter(nameTransfers, "Transfers that ended, as the client sees them.", "service", "direction", "result"),
+		transfersActive: gauge(nameTransfersActive, "Data commands that wait for their final reply.", "service", "direction"),
+		transferTime:    histogram(nameTransferTime, "From a data command to its final reply.", slowBuckets, "service", "direction"),
+		backendUp:       gauge(nameBackendUp, "Whether the last connection to a backend succeeded.", "service", "backend"),
+		backendConnect:  histogram(nameBackendConnect, "How long connecting to a backend took.", quickBuckets, "service"),
+		draining:        prometheus.NewGauge(prometheus.GaugeOpts{Name: nameDraining, Help: "Whether the daemon is going down."}),
+	}
+	r.MustRegister(m.sessions, m.sessionsTotal, m.sessionDuration, m.sessionsLimit, m.commands, m.replies, m.rewrites,
+		m.refusals, m.logins, m.pinholes, m.pinholesTotal, m.pinholeOpen, m.portsInUse, m.portsExhausted, m.transfers,
+		m.transfersActive, m.transferTime, m.backendUp, m.backendConnect, m.draining)
+	return m
+}
+
+func (m *Metrics) setSessionsLimit(n int) { m.sessionsLimit.Set(float64(n)) }
+
+func (m *Metrics) setDraining(yes bool) { m.draining.Set(number(yes)) }
+
+func number(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// serviceMetrics are those of one service, resolved once: counting is an
+// atomic addition. The arrays are indexed by the values of package alg.
+type serviceMetrics struct {
+	name      string
+	all       *Metrics
+	sessions  prometheus.Gauge
+	duration  prometheus.Observer
+	commands  []prometheus.Counter
+	replies   [7]prometheus.Counter
+	rewrites  []prometheus.Counter
+	logins    [3]prometheus.Counter
+	active    [4]prometheus.Gauge
+	transfers [4]struct {
+		done, failed prometheus.Counter
+		time         prometheus.Observer
+	}
+	pinholes  [5]modeMetrics
+	open      prometheus.Observer
+	ports     prometheus.Gauge
+	exhausted prometheus.Counter
+	connect   prometheus.Observer
+}
+
+type modeMetrics struct {
+	open     prometheus.Gauge
+	outcomes map[string]prometheus.Counter
+}
+
+// service returns the metrics of a service. All its series exist from now on,
+// so that rates begin at 0.
+func (m *Metrics) service(name string) *serviceMetrics {
+	s := &serviceMetrics{
+		name: name, all: m,
+		sessions:  m.sessions.WithLabelValues(name),
+		duration:  m.sessionDuration.WithLabelValues(name),
+		open:      m.pinholeOpen.WithLabelValues(name),
+		ports:     m.portsInUse.WithLabelValues(name),
+		exhausted: m.portsExhausted.WithLabelValues(name),
+		connect:   m.backendConnect.WithLabelValues(name),
+	}
+	for _, o := range outcomes {
+		m.sessionsTotal.WithLabelValues(name, string(o))
+	}
+	verbs := alg.Verbs()
+	s.commands = make([]prometheus.Counter, int(verbs[len(verbs)-1])+1)
+	for _, v := range verbs {
+		s.commands[v] = m.commands.WithLabelValues(name, v.String())
+	}
+	for class := 1; class < len(s.replies); class++ {
+		s.replies[class] = m.replies.WithLabelValues(name, string(rune('0'+class))+"yz")
+	}
+	s.rewrites = make([]prometheus.Counter, len(alg.Rewrites())+1)
+	for _, r := range alg.Rewrites() {
+		s.rewrites[r] = m.rewrites.WithLabelValues(name, r.String())
+	}
+	s.logins[alg.LoggedIn] = m.logins.WithLabelValues(name, "ok")
+	s.logins[alg.LoginFailed] = m.logins.WithLabelValues(name, "failed")
+	s.resolveData(name, m)
+	return s
+}
+
+func (s *serviceMetrics) resolveData(name string, m *Metrics) {
+	for _, d := range []alg.Direction{alg.Download, alg.Upload, alg.Listing} {
+		t := &s.transfers[d]
+		s.active[d] = m.transfersActive.WithLabelValues(name, d.String())
+		t.done = m.transfers.WithLabelValues(name, d.String(), "done")
+		t.failed = m.transfers.WithLabelValues(name, d.String(), "failed")
+		t.time = m.transferTime.WithLabelValues(name, d.String())
+	}
+	for _, mode := range pinholeModes {
+		p := &s.pinholes[mode]
+		p.open = m.pinholes.WithLabelValues(name, mode.String())
+		p.outcomes = map[string]prometheus.Counter{}
+		for _, o := range pinholeOutcomes {
+			p.outcomes[o] = m.pinholesTotal.WithLabelValues(name, mode.String(), o)
+		}
+	}
+}
+
+func (s *serviceMetrics) sessionBegan() { s.sessions.Inc() }
+
+func (s *serviceMetrics) sessionEnded(how outcome, took time.Duration) {
+	s.sessions.Dec()
+	s.duration.Observe(took.Seconds())
+	s.all.sessionsTotal.WithLabelValues(s.name, string(how)).Inc()
+}
+
+func (s *serviceMetrics) refused(reason string) {
+	s.all.refusals.WithLabelValues(s.name, reason).Inc()
+}
+
+func (s *serviceMetrics) pinholeOpened(m alg.Mode) {
+	s.pinholes[m].open.Inc()
+	s.ports.Inc()
+}
+
+func (s *serviceMetrics) pinholeClosed(m alg.Mode, how string) {
+	s.pinholes[m].open.Dec()
+	s.pinholes[m].outcomes[how].Inc()
+	s.ports.Dec()
+}
+
+func (s *serviceMetrics) pinholeRefused(m alg.Mode, why alg.Reason) {
+	s.pinholes[m].outcomes[outcomeRefused].Inc()
+	if why == alg.NoPorts {
+		s.exhausted.Inc()
+	}
+}
+
+// pinholeUsed observes how long a pinhole stood open.
+func (s *serviceMetrics) pinholeUsed(after time.Duration) { s.open.Observe(after.Seconds()) }
+
+func (s *serviceMetrics) transferEnded(d alg.Direction, done bool, took time.Duration) {
+	t := &s.transfers[d]
+	t.time.Observe(took.Seconds())
+	if done {
+		t.done.Inc()
+	} else {
+		t.failed.Inc()
+	}
+}
+
+func (s *serviceMetrics) connected(after time.Duration) { s.connect.Observe(after.Seconds()) }
+
+func (s *serviceMetrics) setBackendUp(at netip.AddrPort, up bool) {
+	s.all.backendUp.WithLabelValues(s.name, at.String()).Set(number(up))
+}

@@ -1,0 +1,100 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"ftpgate/alg"
+)
+
+// note counts and logs what a verdict says has happened.
+func (s *session) note(v alg.Verdict) {
+	m := s.service.metrics
+	if v.Verb != alg.None {
+		m.commands[v.Verb].Inc()
+		s.saidQuit = s.saidQuit || v.Verb == alg.QUIT
+	}
+	if class := v.Code / 100; class > 0 && class < len(m.replies) {
+		m.replies[class].Inc()
+	}
+	if v.Rewrite != 0 {
+		m.rewrites[v.Rewrite].Inc()
+	}
+	if v.Login != 0 {
+		m.logins[v.Login].Inc()
+	}
+	if v.Refusal != alg.NoReason {
+		m.refused(v.Refusal.String())
+		s.log(slog.LevelInfo, "a command was refused", slog.String("reason", v.Refusal.String()), slog.String("command", v.Verb.String()))
+	}
+	if v.Foreign {
+		s.log(slog.LevelDebug, "the server's 227 names another address; its own is used")
+	}
+	if v.Transfer.Phase != 0 {
+		s.noteTransfer(v)
+	}
+}
+
+func (s *session) noteTransfer(v alg.Verdict) {
+	t, m := v.Transfer, s.service.metrics
+	now := s.lastLine
+	if t.Phase == alg.TransferBegan {
+		if !s.machine.Transferring() || s.running() == 0 {
+			s.transfer = now
+		}
+		s.transfers[t.Direction]++
+		m.active[t.Direction].Inc()
+		return
+	}
+	s.transfers[t.Direction]--
+	m.active[t.Direction].Dec()
+	done := t.Phase == alg.TransferDone
+	m.transferEnded(t.Direction, done, now.Sub(s.transfer))
+	s.transfer = now
+	if done {
+		return
+	}
+	s.log(slog.LevelInfo, "transfer failed", slog.String("direction", t.Direction.String()), slog.Int("code", v.Code))
+}
+
+// running returns how many data commands wait for their final reply.
+func (s *session) running() int {
+	n := 0
+	for _, c := range s.transfers {
+		n += int(c)
+	}
+	return n
+}
+
+// log writes a line about the session. Nothing that a peer sent is in it but
+// what comes from closed sets.
+func (s *session) log(level slog.Level, text string, attrs ...slog.Attr) {
+	l := s.gateway.Logger
+	if !l.Enabled(context.Background(), level) {
+		return
+	}
+	attrs = append([]slog.Attr{
+		slog.Uint64("sid", s.id), slog.String("service", s.service.Name),
+		slog.String("client", s.client.String()), slog.String("server", s.server.String()),
+	}, attrs...)
+	l.LogAttrs(context.Background(), level, text, attrs...)
+}
+
+// account writes what became of the session, once, at its end.
+func (s *session) account() {
+	took := time.Since(s.began)
+	s.service.metrics.sessionEnded(s.ended, took)
+	for d, n := range s.transfers {
+		s.service.metrics.active[d].Sub(float64(n))
+	}
+	level := slog.LevelInfo
+	attrs := []slog.Attr{slog.String("result", string(s.ended)), slog.Duration("duration", took)}
+	if s.cause != nil {
+		attrs = append(attrs, slog.String("cause", s.cause.Error()))
+	}
+	if s.ended == noBackend {
+		level = slog.LevelWarn
+	}
+	s.log(level, "session ended", attrs...)
+}

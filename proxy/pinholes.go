@@ -1,0 +1,251 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ftpgate/alg"
+	"ftpgate/nft"
+	"ftpgate/nft/conntrack"
+)
+
+// pinholes are all that are open. The table of them is the table of port
+// leases too: a port is free for whoever does not dial it yet.
+type pinholes struct {
+	firewall Firewall
+	flows    Flows
+	log      *slog.Logger
+
+	mu    sync.Mutex // guards what follows
+	open  map[leaseKey]*pinhole
+	share map[activeShare]int // active ports that a client holds at a backend
+}
+
+// leaseKey is what makes a pinhole unique: who dials what.
+type leaseKey struct {
+	from netip.Addr
+	at   netip.AddrPort
+}
+
+type activeShare struct{ backend, client netip.Addr }
+
+// pinhole is one that a session has opened. All but connected belongs to the
+// session's lock.
+type pinhole struct {
+	id      alg.ID
+	mode    alg.Mode
+	session *session
+	rule    nft.Pinhole
+	share   activeShare // zero when passive
+	opened  time.Time
+	expires time.Time // as the kernel sees it
+	renewed bool
+
+	connected atomic.Bool // a connection has come through it
+}
+
+func (p *pinhole) key() leaseKey { return leaseKey{p.rule.From, p.rule.At} }
+
+func newPinholes(f Firewall, flows Flows, log *slog.Logger) *pinholes {
+	return &pinholes{firewall: f, flows: flows, log: log, open: map[leaseKey]*pinhole{}, share: map[activeShare]int{}}
+}
+
+// activePort is where active data comes from, whatever port the control
+// connection uses (RFC 959 §3.2: port 20 beside 21).
+const activePort = 20
+
+// add leases a port and opens the pinhole that a verdict asks for. It returns
+// when the kernel has it, with the port to announce.
+func (ps *pinholes) add(s *session, o alg.Open, now time.Time) (*pinhole, alg.Reason) {
+	p := &pinhole{id: o.ID, mode: o.Mode, session: s, opened: now, expires: now.Add(s.service.Timeouts.Pinhole)}
+	p.rule = nft.Pinhole{To: o.To, Timeout: s.service.Timeouts.Pinhole, Comment: s.comment(o.Mode)}
+	ports, at := s.service.Ports, s.outside.Addr()
+	if o.Mode.Passive() {
+		p.rule.From, p.rule.Source = s.client.Addr(), netip.AddrPortFrom(s.inside.Addr(), 0)
+	} else {
+		ports, at = s.service.ActivePorts, s.inside.Addr()
+		p.rule.From, p.rule.Source = s.server.Addr(), netip.AddrPortFrom(s.outside.Addr(), activePort)
+		p.share = activeShare{s.server.Addr(), s.client.Addr()}
+		if why := ps.clearFlow(p); why != alg.NoReason {
+			return nil, why
+		}
+	}
+	for range maxTries {
+		if !ps.lease(p, ports, at) {
+			return nil, alg.NoPorts
+		}
+		err := ps.firewall.Open(p.rule)
+		if err == nil {
+			return p, alg.NoReason
+		}
+		ps.release(p)
+		if !errors.Is(err, nft.ErrExists) { // left by somebody before us: take another port
+			ps.log.Error("a pinhole could not be opened", "sid", s.id, "pinhole", p.rule, "error", err)
+			return nil, alg.NoPinhole
+		}
+	}
+	return nil, alg.NoPinhole
+}
+
+const maxTries = 4
+
+// clearFlow removes what an ended active connection to the same port of the
+// client left in conntrack: its SYN would belong to that entry and be lost.
+func (ps *pinholes) clearFlow(p *pinhole) alg.Reason {
+	if ps.flows == nil {
+		return alg.NoReason
+	}
+	busy, err := ps.flows.Clear(conntrack.Tuple{Src: p.rule.To, Dst: p.rule.Source})
+	if err != nil {
+		ps.log.Warn("conntrack could not be asked for an old active connection; the pinhole is opened all the same",
+			"client_port", p.rule.To, "error", err)
+	}
+	if busy {
+		return alg.BusyPort
+	}
+	return alg.NoReason
+}
+
+// activeShareOf bounds what one client can take of a backend's active ports:
+// an eighth, so that a few clients cannot leave the others without.
+func activeShareOf(r PortRange) int { return max(1, r.Size()/8) }
+
+// lease picks a port that is free for p, at random (RFC 2577 §8).
+func (ps *pinholes) lease(p *pinhole, ports PortRange, at netip.Addr) bool {
+	var seed [4]byte
+	_, _ = rand.Read(seed[:]) // never fails
+	size := ports.Size()
+	start := int(binary.NativeEndian.Uint32(seed[:]) % uint32(size))
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	active := p.share != activeShare{}
+	if active && ps.share[p.share] >= activeShareOf(ports) {
+		return false
+	}
+	for i := range size {
+		port := ports.First + uint16((start+i)%size)
+		p.rule.At = netip.AddrPortFrom(at, port)
+		if ps.open[p.key()] == nil {
+			ps.open[p.key()] = p
+			if active {
+				ps.share[p.share]++
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// release gives the port back. It reports whether p still held it.
+func (ps *pinholes) release(p *pinhole) bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.open[p.key()] != p {
+		return false
+	}
+	delete(ps.open, p.key())
+	if p.share != (activeShare{}) {
+		if ps.share[p.share]--; ps.share[p.share] == 0 {
+			delete(ps.share, p.share)
+		}
+	}
+	return true
+}
+
+// remove closes a pinhole. One that a connection has used consumed itself in
+// the kernel; only its leftover for the source address, if any, is there.
+func (ps *pinholes) remove(p *pinhole) {
+	if !ps.release(p) {
+		return
+	}
+	if p.connected.Load() && p.mode.Passive() && !p.renewed {
+		return
+	}
+	if err := ps.firewall.Close(p.rule); err != nil {
+		ps.log.Error("a pinhole could not be closed; the kernel ends it within its timeout", "pinhole", p.rule, "timeout", p.rule.Timeout, "error", err)
+	}
+}
+
+// connected notes that a pinhole has admitted its connection.
+func (ps *pinholes) connected(from netip.Addr, at netip.AddrPort) {
+	ps.mu.Lock()
+	p := ps.open[leaseKey{from, at}]
+	ps.mu.Unlock()
+	if p != nil && !p.connected.Swap(true) {
+		p.session.service.metrics.pinholeUsed(time.Since(p.opened))
+	}
+}
+
+// tick renews and expires. Sessions are asked one by one, outside of mu.
+func (ps *pinholes) tick(now time.Time) {
+	ps.mu.Lock()
+	var due []*pinhole
+	for _, p := range ps.open {
+		if !p.connected.Load() {
+			due = append(due, p)
+		}
+	}
+	ps.mu.Unlock()
+	for _, p := range due {
+		p.session.tend(p, now)
+	}
+}
+
+// renew gives an unused pinhole its whole timeout again. A connection that
+// came between the kernel's answer and ours makes it one too many: it goes.
+func (ps *pinholes) renew(p *pinhole, now time.Time) {
+	err := ps.firewall.Renew(p.rule)
+	if err == nil {
+		p.expires, p.renewed = now.Add(p.rule.Timeout), true
+	}
+	if p.connected.Load() && err == nil {
+		if err := ps.firewall.Close(p.rule); err != nil {
+			ps.log.Error("a used pinhole could not be closed", "pinhole", p.rule, "error", err)
+		}
+	}
+}
+
+func (ps *pinholes) closeAll() int {
+	ps.mu.Lock()
+	all := make([]*pinhole, 0, len(ps.open))
+	for _, p := range ps.open {
+		all = append(all, p)
+	}
+	ps.mu.Unlock()
+	for _, p := range all {
+		if err := ps.firewall.Close(p.rule); err != nil {
+			ps.log.Error("a pinhole could not be closed; the kernel ends it within its timeout", "pinhole", p.rule, "timeout", p.rule.Timeout, "error", err)
+		}
+		go p.session.dropPinhole(p) // its lock may be held by a slow write
+	}
+	return len(all)
+}
+
+// ports returns how many ports the sessions of a service hold.
+func (ps *pinholes) ports(service string) int {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	n := 0
+	for _, p := range ps.open {
+		if p.session.service.Name == service {
+			n++
+		}
+	}
+	return n
+}
+
+// comment is what nft list shows at a pinhole of the session.
+func (s *session) comment(m alg.Mode) string {
+	kind := " active"
+	if m.Passive() {
+		kind = " passive"
+	}
+	return s.service.Name + "/" + strconv.FormatUint(s.id, 10) + kind
+}

@@ -1,0 +1,259 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ftpgate/nft"
+	"ftpgate/nft/conntrack"
+)
+
+// Firewall opens and closes pinholes; *nft.Table is one. A pinhole is at work
+// when Open returns. Close of one that is gone is no error.
+type Firewall interface {
+	Open(nft.Pinhole) error
+	Renew(nft.Pinhole) error
+	Close(nft.Pinhole) error
+}
+
+// Flows clears the way for an active pinhole: an entry of an ended connection
+// with this reply tuple would swallow the new one's first SYN. busy: the entry
+// belongs to a live connection. *conntrack.Conn has such a method.
+type Flows interface {
+	Clear(reply conntrack.Tuple) (busy bool, err error)
+}
+
+// Options is what a Server needs to run.
+type Options struct {
+	Firewall Firewall
+	Flows    Flows // nil: nothing is cleared
+	Metrics  *Metrics
+	Logger   *slog.Logger
+}
+
+// A Server accepts control connections and owns their sessions.
+type Server struct {
+	Options
+	pinholes *pinholes
+	door     *door
+	lastID   atomic.Uint64
+	draining atomic.Bool
+
+	mu        sync.Mutex // guards what follows
+	settings  Settings
+	listeners map[netip.AddrPort]*listener
+	services  map[string]*service
+	sessions  map[*session]struct{}
+	running   sync.WaitGroup // one per session
+	accepting sync.WaitGroup // one per listener
+}
+
+// service is a Service at work, shared by its listeners and sessions.
+type service struct {
+	Service
+	backends []*backend
+	own      []netip.AddrPort // all listeners of the gateway
+	metrics  *serviceMetrics
+}
+
+// NewServer returns a Server that does nothing yet.
+func NewServer(o Options) *Server {
+	return &Server{
+		Options:   o,
+		pinholes:  newPinholes(o.Firewall, o.Flows, o.Logger),
+		door:      newDoor(),
+		listeners: map[netip.AddrPort]*listener{},
+		services:  map[string]*service{},
+		sessions:  map[*session]struct{}{},
+	}
+}
+
+// Reload begins to serve, or makes new sessions run on other settings. Listeners are opened and
+// closed as these say; on an error nothing changes. Running sessions keep the
+// settings that they began with.
+func (s *Server) Reload(settings Settings) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	services, err := s.build(settings)
+	if err != nil {
+		return err
+	}
+	var opened []*listener
+	for _, svc := range services {
+		for _, at := range svc.Listen {
+			if s.listeners[at] != nil {
+				continue
+			}
+			l, err := listen(at)
+			if err != nil {
+				for _, l := range opened {
+					_ = l.Close()
+				}
+				return fmt.Errorf("service %s: %w", svc.Name, err)
+			}
+			opened = append(opened, l)
+		}
+	}
+	s.settings, s.services = settings, services
+	s.door.set(settings.Limits)
+	s.Metrics.setSessionsLimit(s.door.limit())
+	s.swapListeners(opened)
+	return nil
+}
+
+// build makes services of settings. A backend that stays keeps its state.
+func (s *Server) build(settings Settings) (map[string]*service, error) {
+	known := map[netip.AddrPort]*backend{}
+	for _, svc := range s.services {
+		for _, b := range svc.backends {
+			known[b.at] = b
+		}
+	}
+	services := make(map[string]*service, len(settings.Services))
+	var own []netip.AddrPort
+	for _, c := range settings.Services {
+		if len(c.Listen) == 0 {
+			return nil, fmt.Errorf("service %s: nothing to listen on", c.Name)
+		}
+		own = append(own, c.Listen...)
+	}
+	for _, c := range settings.Services {
+		svc := &service{Service: c, own: own, metrics: s.Metrics.service(c.Name)}
+		for _, at := range c.Backends {
+			b := known[at]
+			if b == nil {
+				b = newBackend(at)
+			}
+			svc.backends = append(svc.backends, b)
+			svc.metrics.setBackendUp(at, b.up.Load())
+		}
+		services[c.Name] = svc
+	}
+	return services, nil
+}
+
+// swapListeners hands the listeners to the services of s.settings, starts the
+// new ones and closes those that no service wants. The caller holds mu.
+func (s *Server) swapListeners(opened []*listener) {
+	for _, l := range opened {
+		s.listeners[l.at] = l
+	}
+	wanted := map[netip.AddrPort]bool{}
+	for _, svc := range s.services {
+		for _, at := range svc.Listen {
+			wanted[at] = true
+			s.listeners[at].service.Store(svc)
+		}
+	}
+	for at, l := range s.listeners {
+		if !wanted[at] {
+			delete(s.listeners, at)
+			_ = l.Close()
+		}
+	}
+	for _, l := range opened {
+		s.accepting.Go(func() { s.accept(l) })
+	}
+}
+
+// Run keeps what a server does besides its sessions, until ctx ends: it renews
+// the pinholes of transfers that wait to begin, notices expired ones, and
+// looks whether a backend that was down is back.
+func (s *Server) Run(ctx context.Context) error {
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	nextProbe := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			s.pinholes.tick(now)
+			s.door.tick(now)
+			if now.After(nextProbe) {
+				s.probeBackends(ctx)
+				nextProbe = time.Now().Add(probeEvery)
+			}
+		}
+	}
+}
+
+const (
+	tickEvery  = 250 * time.Millisecond
+	probeEvery = 10 * time.Second
+)
+
+// Drain stops accepting, ends the sessions that do nothing, and waits for the
+// running transfers of the others as long as their services say. When it
+// returns no session and none of their pinholes is left.
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	s.Metrics.setDraining(true)
+	s.mu.Lock()
+	for at, l := range s.listeners {
+		delete(s.listeners, at)
+		_ = l.Close()
+	}
+	for sess := range s.sessions {
+		go sess.drain()
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+	s.accepting.Wait()
+}
+
+// Connected says that a connection was admitted by the pinhole for from and
+// at: conntrack has an entry for it.
+func (s *Server) Connected(from netip.Addr, at netip.AddrPort) { s.pinholes.connected(from, at) }
+
+// CloseAll closes every pinhole of every session and returns how many there
+// were. Sessions go on; their next transfers set up new ones.
+func (s *Server) CloseAll() int { return s.pinholes.closeAll() }
+
+// ErrDraining says that the server is going down.
+var ErrDraining = errors.New("draining: running transfers end, new sessions are refused")
+
+// Ready returns why the server cannot serve as it should, or nil.
+func (s *Server) Ready() []error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var why []error
+	if s.draining.Load() {
+		why = append(why, ErrDraining)
+	}
+	for _, c := range s.settings.Services {
+		up := false
+		for _, b := range s.services[c.Name].backends {
+			up = up || b.up.Load()
+		}
+		if !up {
+			why = append(why, fmt.Errorf("service %s: no backend can be reached", c.Name))
+		}
+	}
+	return why
+}
+
+// add registers a session. It reports false when the server drains.
+func (s *Server) add(sess *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return false
+	}
+	s.sessions[sess] = struct{}{}
+	s.running.Add(1)
+	return true
+}
+
+func (s *Server) remove(sess *session) {
+	s.mu.Lock()
+	delete(s.sessions, sess)
+	s.mu.Unlock()
+	s.running.Done()
+}

@@ -1,0 +1,220 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"ftpgate/alg"
+)
+
+// phase is where a session is. setPhase is the only writer.
+type phase uint8
+
+const (
+	greeting   phase = iota // the server has yet to say 220
+	login                   // the client has yet to log in, or has logged out (REIN)
+	open                    // logged in
+	clientGone              // the client has ended its side; replies still go to it
+	over                    // the last word is said; what the client still sends is read and dropped
+)
+
+// outcome is how a session ended, as a metric label.
+type outcome string
+
+const (
+	quit           outcome = "quit"            // after QUIT
+	clientClosed   outcome = "client_closed"   // the client went without QUIT
+	serverClosed   outcome = "server_closed"   // the server went without QUIT
+	timedOut       outcome = "timeout"         // greeting, login or idle
+	noBackend      outcome = "backend"         // no backend answered
+	violated       outcome = "protocol"        // the machine ended it
+	broken         outcome = "connection_lost" // a reset or an unanswered keepalive
+	drained        outcome = "drained"         // the daemon goes down
+	panicked       outcome = "panic"           // a defect of ours
+)
+
+var outcomes = []outcome{quit, clientClosed, serverClosed, timedOut, noBackend, violated, broken, drained, panicked}
+
+// lingers is how long the client has to read the last word and to close.
+const lingers = 2 * time.Second
+
+// closing is how long a server has to end a session whose client is gone.
+const closing = 10 * time.Second
+
+// session is one control connection through the gateway, from accept to close.
+type session struct {
+	gateway *Server
+	service *service
+	id      uint64
+	began   time.Time
+
+	// The two connections, and their four ends by role. outside is the
+	// address that the client dialled, inside the one that the server sees.
+	clientConn, serverConn *net.TCPConn
+	client, outside        netip.AddrPort
+	inside, server         netip.AddrPort
+
+	mu        sync.Mutex // guards what follows; held while a verdict is carried out
+	turn      sync.Cond  // a client's line that waits may be judged again
+	machine   *alg.Machine
+	phase     phase
+	since     time.Time // when the phase began
+	lastLine  time.Time
+	timer     *time.Timer
+	pinholes  []*pinhole
+	transfers [4]int8   // data commands without their final reply, by alg.Direction
+	transfer  time.Time // when the oldest of them began, or the one before it ended
+	saidQuit  bool
+	draining  bool
+	ended     outcome // "": not yet
+	cause     error   // what went wrong, for the log
+}
+
+// serve takes a connection from its accept to its end.
+func (s *Server) serve(svc *service, conn *net.TCPConn) {
+	client := plain(conn.RemoteAddr())
+	now := time.Now()
+	if why := s.door.enter(svc, client.Addr(), now); why != "" {
+		s.turnAway(svc, conn, why)
+		return
+	}
+	defer s.door.leave(svc, client.Addr())
+	sess := &session{
+		gateway: s, service: svc, id: s.lastID.Add(1), began: now,
+		clientConn: conn, client: client, outside: plain(conn.LocalAddr()), since: now, lastLine: now,
+	}
+	sess.turn.L = &sess.mu
+	if !s.add(sess) {
+		s.turnAway(svc, conn, refusedDrained)
+		return
+	}
+	defer s.remove(sess)
+	defer sess.account()
+	sess.run()
+}
+
+// turnAway says why and hangs up.
+func (s *Server) turnAway(svc *service, conn *net.TCPConn, why refusal) {
+	svc.metrics.refused(string(why))
+	s.Logger.Debug("a client was turned away", "service", svc.Name, "client", conn.RemoteAddr(), "reason", string(why))
+	_ = conn.SetWriteDeadline(time.Now().Add(lingers))
+	_, _ = conn.Write([]byte(refusalTexts[why]))
+	_ = conn.Close()
+}
+
+// run is a session's life. It returns when both connections are closed.
+func (s *session) run() {
+	defer s.clientConn.Close()
+	s.service.metrics.sessionBegan()
+	if !s.connect() {
+		return
+	}
+	defer s.serverConn.Close()
+	s.mu.Lock()
+	s.machine = alg.New(alg.Config{
+		Client: s.client.Addr(), Server: s.server.Addr(),
+		Passive: s.service.Passive, Active: s.service.Active,
+		PeerAddress: s.service.ActiveAddressPeer, Strict: s.service.Strict, Own: s.service.own,
+	})
+	s.timer = time.AfterFunc(s.service.Timeouts.Greeting, s.checkTime)
+	s.mu.Unlock()
+	defer s.timer.Stop()
+
+	var server sync.WaitGroup
+	server.Go(s.readServer)
+	s.readClient()
+	server.Wait()
+}
+
+// connect dials a backend. A client for which there is none is told so.
+func (s *session) connect() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), s.service.Timeouts.Connect*time.Duration(max(1, len(s.service.backends))))
+	defer cancel()
+	conn, err := s.service.dial(ctx, s.client.Addr())
+	if err == nil {
+		s.serverConn = conn
+		s.inside, s.server = plain(conn.LocalAddr()), plain(conn.RemoteAddr())
+		err = errors.Join(tune(conn), tune(s.clientConn))
+	}
+	if err == nil && s.toSelf() {
+		err = errors.New("the backend is this gateway itself: correct backends")
+	}
+	if err == nil {
+		return true
+	}
+	s.ended, s.cause = noBackend, err
+	_, _ = s.clientConn.Write([]byte("421 The FTP server behind this gateway cannot be reached: try again later\r\n"))
+	if conn != nil {
+		_ = conn.Close()
+	}
+	return false
+}
+
+// toSelf reports whether the server that was dialled is one of our listeners.
+func (s *session) toSelf() bool {
+	for _, own := range s.service.own {
+		if own == s.server || own.Port() == s.server.Port() && own.Addr().IsUnspecified() && s.inside.Addr() == s.server.Addr() {
+			return true
+		}
+	}
+	return false
+}
+
+// end is the one way to end a session: it says a last word to the client,
+// drops the server and closes the pinholes. The caller holds mu.
+func (s *session) end(how outcome, why error, word string) {
+	if s.phase == over {
+		return
+	}
+	s.setPhase(over)
+	s.ended, s.cause = how, why
+	_ = s.clientConn.SetWriteDeadline(time.Now().Add(lingers))
+	if word != "" {
+		_, _ = s.clientConn.Write([]byte(word))
+	}
+	_ = s.clientConn.CloseWrite()
+	_ = s.clientConn.SetReadDeadline(time.Now().Add(lingers))
+	_ = s.serverConn.Close()
+	s.closePinholes()
+	s.turn.Broadcast()
+}
+
+// setPhase moves the session on, and its clock with it.
+func (s *session) setPhase(p phase) {
+	s.phase, s.since = p, time.Now()
+	if p != over {
+		left, _ := s.timeLeft(s.since)
+		s.timer.Reset(left)
+	}
+}
+
+// closePinholes closes all that are open. The kernel goes on with transfers
+// that have begun.
+func (s *session) closePinholes() {
+	for len(s.pinholes) > 0 {
+		s.closePinhole(s.pinholes[0], outcomeClosed)
+	}
+}
+
+// recovered ends the session after a panic; the others go on.
+func (s *session) recovered() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s.gateway.Logger.Error("a defect in ftpgate ended a session; please report it", "sid", s.id, "panic", p, "stack", string(debug.Stack()))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(panicked, nil, "421 Internal error of the gateway: try again\r\n")
+}
+
+// plain is an address without the IPv6 clothes of IPv4.
+func plain(a net.Addr) netip.AddrPort {
+	ap := a.(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
