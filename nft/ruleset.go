@@ -74,15 +74,23 @@ func newRuleset(name string, mark uint32, timeout time.Duration, flags nftables.
 func newSet(t *nftables.Table, name string, keyTypes ...nftables.SetDatatype) *nftables.Set {
 	return &nftables.Set{
 		Table: t, Name: name, KeyByteOrder: binaryutil.BigEndian,
-		KeyType: nftables.MustConcatSetType(keyTypes...), Concatenation: len(keyTypes) > 1,
+		KeyType: concat(keyTypes), Concatenation: len(keyTypes) > 1,
 	}
+}
+
+// concat leaves a single type as it is: only in a concatenation is a field padded.
+func concat(types []nftables.SetDatatype) nftables.SetDatatype {
+	if len(types) == 1 {
+		return types[0]
+	}
+	return nftables.MustConcatSetType(types...)
 }
 
 func newHalf(t *nftables.Table, f *family, timeout time.Duration) halfMaps {
 	port := nftables.TypeInetService
 	pinholes := func(name string, data ...nftables.SetDatatype) *nftables.Set {
 		s := newSet(t, name+f.suffix, f.addr, f.addr, port)
-		s.IsMap, s.DataType = true, nftables.MustConcatSetType(data...)
+		s.IsMap, s.DataType = true, concat(data)
 		s.HasTimeout, s.Timeout, s.Size = true, timeout, mapSize
 		return s
 	}

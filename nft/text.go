@@ -1,0 +1,112 @@
+package nft
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/nftables"
+)
+
+// Ruleset is the table as nft list table prints it when it is installed and no
+// pinhole is open. It is for people to read: nft before 1.1 cannot load it.
+func Ruleset(cfg Config) string {
+	cfg = cfg.defaults()
+	r := newRuleset(cfg.Name, cfg.Mark, cfg.Timeout, 0)
+	var b strings.Builder
+	fmt.Fprintf(&b, "table inet %s {\n", cfg.Name)
+	if cfg.Owner && !cfg.Without.Owner {
+		b.WriteString("\tflags owner,persist\n\n")
+	}
+	elements := newListeners(cfg.Listen).text()
+	for _, s := range r.sets() {
+		b.WriteString(setText(s, elements[s.Name]))
+	}
+	mark := fmt.Sprintf("0x%08x", cfg.Mark)
+	translated := fmt.Sprintf("ct mark & %s == %s ct status dnat jump leave", mark, mark)
+	b.WriteString(chainText("enter", enterText("ct mark set ct mark | "+mark)...))
+	b.WriteString(chainText("leave", leaveText()...))
+	b.WriteString(chainText("pre", "type nat hook prerouting priority dstnat - 1; policy accept;", "jump enter"))
+	b.WriteString(chainText("output", "type nat hook output priority -101; policy accept;", "jump enter"))
+	b.WriteString(chainText("post", "type nat hook postrouting priority srcnat - 1; policy accept;", translated))
+	b.WriteString(chainText("input", "type nat hook input priority 99; policy accept;", translated))
+	return strings.TrimSuffix(b.String(), "\n") + "}\n"
+}
+
+// text returns the elements of each set that has some.
+func (l listeners) text() map[string][]string {
+	elements := map[string][]string{}
+	for _, ap := range l.addrs {
+		set := "listen" + families[half(ap.Addr())].suffix
+		elements[set] = append(elements[set], fmt.Sprintf("%v . %d", ap.Addr(), ap.Port()))
+	}
+	for _, p := range l.ports {
+		elements["listenport"] = append(elements["listenport"], fmt.Sprint(p))
+	}
+	return elements
+}
+
+func setText(s *nftables.Set, elements []string) string {
+	var b strings.Builder
+	if s.IsMap {
+		fmt.Fprintf(&b, "\tmap %s {\n\t\ttype %s : %s\n", s.Name, s.KeyType.Name, s.DataType.Name)
+	} else {
+		fmt.Fprintf(&b, "\tset %s {\n\t\ttype %s\n", s.Name, s.KeyType.Name)
+	}
+	if s.Size != 0 {
+		fmt.Fprintf(&b, "\t\tsize %d\n", s.Size)
+	}
+	if s.Dynamic {
+		b.WriteString("\t\tflags dynamic,timeout\n")
+	}
+	if s.HasTimeout {
+		fmt.Fprintf(&b, "\t\ttimeout %s\n", durationText(s.Timeout))
+	}
+	if len(elements) > 0 {
+		fmt.Fprintf(&b, "\t\telements = { %s }\n", strings.Join(elements, ",\n\t\t\t     "))
+	}
+	return b.String() + "\t}\n\n"
+}
+
+// durationText writes 1h2m3s4ms, leaving out what is zero.
+func durationText(d time.Duration) string {
+	var b strings.Builder
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}, {time.Millisecond, "ms"}} {
+		if n := d / unit.length; n > 0 {
+			fmt.Fprintf(&b, "%d%s", n, unit.name)
+			d -= n * unit.length
+		}
+	}
+	return b.String()
+}
+
+func chainText(name string, lines ...string) string {
+	return fmt.Sprintf("\tchain %s {\n\t\t%s\n\t}\n\n", name, strings.Join(lines, "\n\t\t"))
+}
+
+func enterText(setMark string) []string {
+	return []string{
+		"ip daddr . tcp dport @listen4 " + setMark,
+		"ip6 daddr . tcp dport @listen6 " + setMark,
+		"tcp dport @listenport " + setMark,
+		"meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack " + setMark + " dnat ip to ip saddr . ip daddr . tcp dport map @dnat4",
+		"meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack " + setMark + " dnat ip6 to ip6 saddr . ip6 daddr . tcp dport map @dnat6",
+	}
+}
+
+func leaveText() []string {
+	var lines []string
+	for _, f := range []struct{ nfproto, ip, suffix string }{{"ipv4", "ip", "4"}, {"ipv6", "ip6", "6"}} {
+		dialled := fmt.Sprintf("ct original %s saddr . ct original %s daddr . ct original proto-dst", f.ip, f.ip)
+		snat := fmt.Sprintf("snat %s to", f.ip)
+		lines = append(lines,
+			fmt.Sprintf("delete @dnat%s { %s : %s daddr . th dport }", f.suffix, dialled, f.ip),
+			fmt.Sprintf("meta nfproto %s %s %s map @active%s", f.nfproto, snat, dialled, f.suffix),
+			fmt.Sprintf("meta nfproto %s %s %s map @via%s", f.nfproto, snat, dialled, f.suffix),
+			fmt.Sprintf("%s %s daddr map @out%s", snat, f.ip, f.suffix))
+	}
+	return lines
+}
