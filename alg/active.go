@@ -1,13 +1,17 @@
 package alg
 
-import "net/netip"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // active judges PORT and EPRT and asks for the pinhole that the server will
 // dial. It must be there before the command goes on: some servers dial at once.
 func (m *Machine) active(verb Verb, arg []byte) Verdict {
 	at, mode, why := m.activeAddress(verb, arg)
 	if why == BadFamily {
-		return m.wrongFamily(verb)
+		f, _ := extendedFields(bytes.TrimLeft(arg, " "))
+		return m.wrongFamily(verb, f[0])
 	}
 	if why == NoReason {
 		at, why = m.clientPort(at)
@@ -55,6 +59,9 @@ func (m *Machine) extendedAddress(arg []byte) (at netip.AddrPort, why Reason) {
 	addr, err := netip.ParseAddr(string(f[1]))
 	port, ok := parsePort(f[2])
 	if err != nil || !ok || addr.Zone() != "" || addr.Is4() != (f[0][0] == '1') {
+		return at, BadSyntax
+	}
+	if addr.Is6() && addr.IsLinkLocalUnicast() { // means nothing on the other side of the gateway
 		return at, BadSyntax
 	}
 	if addr = addr.Unmap(); addr.Is4() != m.cfg.Client.Is4() {

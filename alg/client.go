@@ -1,24 +1,30 @@
 package alg
 
-import (
-	"bytes"
-)
+import "bytes"
 
 // Client judges a line of the client, with its LF; a line without one is a
 // piece of a line longer than Lines hands out.
 func (m *Machine) Client(line []byte) Verdict {
 	m.closes = m.closes[:0]
-	if !m.first && foreignProtocol(line) {
+	if len(line) == 0 {
+		return Verdict{}
+	}
+	if m.Foreign(line) {
 		return Verdict{ToClient: []byte(refusals[NotFTP]), Refusal: NotFTP, End: NotFTP}
 	}
 	if !m.greeted || m.queue.full() {
 		return Verdict{Wait: true}
 	}
-	if !bytes.HasSuffix(line, []byte{'\n'}) {
+	if line[len(line)-1] != '\n' {
 		m.skip(LineTooLong)
+		m.splitCR = line[len(line)-1] == '\r'
 		return Verdict{}
 	}
 	body, ending := cutEnd(line)
+	if m.splitCR && len(line) == 1 {
+		ending = 2 // the CR was the last byte of the piece before
+	}
+	m.splitCR = false
 	if !m.first {
 		m.first, m.crlf = true, ending == 2
 	}
@@ -43,6 +49,7 @@ func (m *Machine) Client(line []byte) Verdict {
 		line = m.out
 	}
 	v := m.command(line, line[:len(line)-2])
+	v.Close = m.closes
 	if telnet != nil {
 		v.ToClient = append(telnet, v.ToClient...)
 	}
@@ -66,7 +73,15 @@ func cutEnd(line []byte) (body []byte, ending int) {
 
 // Foreign reports whether a client's first bytes, of a line that has no end
 // yet, are another protocol's. A session gives such a line to Client as it is.
-func (m *Machine) Foreign(pending []byte) bool { return !m.first && foreignProtocol(pending) }
+func (m *Machine) Foreign(pending []byte) bool {
+	return !m.first && m.skipping == NoReason && foreignProtocol(pending)
+}
+
+// foreignWords are what begins a line of HTTP, SSH and SMTP and none of FTP.
+var foreignWords = []string{
+	"GET ", "POST ", "HEAD ", "PUT ", "DELETE ", "OPTIONS ", "CONNECT ", "PATCH ", "TRACE ", "PRI ", "HTTP/",
+	"SSH-", "EHLO ", "HELO ",
+}
 
 // foreignProtocol recognises what browsers, TLS and SSH clients send first. A
 // web page can make a browser talk to an FTP port (NAT slipstreaming, ALPACA).
@@ -74,8 +89,8 @@ func foreignProtocol(line []byte) bool {
 	if len(line) > 0 && line[0] == 0x16 { // a TLS handshake record
 		return true
 	}
-	for _, p := range []string{"GET ", "POST ", "HEAD ", "PUT ", "OPTIONS ", "CONNECT ", "HTTP/", "SSH-", "EHLO ", "HELO "} {
-		if len(line) >= len(p) && bytes.EqualFold(line[:len(p)], []byte(p)) {
+	for _, word := range foreignWords {
+		if len(line) >= len(word) && bytes.EqualFold(line[:len(word)], []byte(word)) {
 			return true
 		}
 	}
@@ -97,6 +112,8 @@ func (m *Machine) command(line, body []byte) Verdict {
 			text = noProtection
 		}
 		return m.answer(Verdict{Verb: verb, Refusal: NoTLS}, text)
+	case verb.is(foreignData) && m.onlyEPSV():
+		return m.refuse(verb, AfterEPSVAll)
 	case verb.is(foreignData):
 		return m.refuse(verb, Unsupported)
 	case verb.is(transfers):
@@ -105,6 +122,7 @@ func (m *Machine) command(line, body []byte) Verdict {
 		m.queue.push(command{verb: MODE, special: len(arg) == 2 && bytes.ContainsAny(arg[1:], "bBcC")})
 		return Verdict{Verb: MODE, ToServer: line}
 	case verb == ABOR:
+		m.queue.aborting = m.Transferring()
 		m.abort()
 	}
 	return m.forward(verb, line)
@@ -174,13 +192,20 @@ func (m *Machine) transfer(verb Verb, line []byte) Verdict {
 	return v
 }
 
-// abort closes what a running or coming transfer could still use (RFC 959
-// §4.1.3, ABOR). Set-ups that wait for their answer come after it.
+// abort closes what the outstanding transfers could still use (RFC 959 §4.1.3,
+// ABOR). What a set-up before the ABOR yields later is closed at its reply.
 func (m *Machine) abort() {
+	mine := true // the current pinhole, until a set-up stands before the transfer
 	for i := range m.queue.cmds {
-		if c := &m.queue.cmds[i]; c.verb.is(transfers) {
-			m.close(c.id, Aborted)
+		c := &m.queue.cmds[i]
+		mine = mine && !c.verb.is(setsUp)
+		if !c.verb.is(transfers) {
+			continue
 		}
+		if c.id == 0 && mine {
+			c.id = m.current
+		}
+		m.close(c.id, Aborted)
 	}
 	m.close(m.current, Aborted)
 }

@@ -29,6 +29,9 @@ func NewLines(limit int) Lines { return Lines{max: limit} }
 func (l *Lines) Space() []byte {
 	if l.start == l.end {
 		l.start, l.end, l.seen = 0, 0, 0
+		if len(l.buf) > firstBuffer {
+			l.buf = nil // one long line must not weigh on an idle session
+		}
 	}
 	switch {
 	case l.buf == nil:

@@ -1,9 +1,6 @@
 package alg
 
-import (
-	"bytes"
-	"net/netip"
-)
+import "net/netip"
 
 // How much the gateway bears before it answers 421 and ends the session.
 const (
@@ -36,13 +33,14 @@ type Machine struct {
 
 	greeted   bool // the server's 220 has come
 	loggedIn  bool // 230, 232 or 202 has come and neither REIN nor a new USER after it
-	epsvAll   bool // RFC 2428 §4: only EPSV sets up data connections from now on
+	epsvAll   bool // RFC 2428 §4: the server took EPSV ALL, only EPSV sets up data connections
 	blockMode bool // MODE B or C: one data connection may carry several files
 
 	// The client's line.
 	first    bool   // the first command has been seen
 	crlf     bool   // the first command ended in CRLF, so all must
 	skipping Reason // why the line that is being read is left out
+	splitCR  bool   // the last piece of a long line ended in CR
 	errors   int    // lines that were no FTP command
 
 	// The server's reply.
@@ -55,6 +53,7 @@ type Machine struct {
 	opening opening // between Verdict.Open and Opened or Refused
 
 	out    []byte // built lines
+	due    []byte // the gateway's own replies that come before the next line to the client
 	closes []Closing
 }
 
@@ -92,13 +91,16 @@ func (m *Machine) Opened(at netip.AddrPort) Verdict {
 	m.out, m.closes = m.out[:0], m.closes[:0]
 	switch o.mode {
 	case ModePASV:
+		if !at.Addr().Unmap().Is4() { // no 227 can say it
+			return m.unannounced(Verdict{Refusal: NoPinhole, Close: append(m.closes, Closing{o.id, Done})}, NoPinhole)
+		}
 		return m.announce(o, RewritePASV, "227 Entering Passive Mode (", at, appendTuple, ")\r\n")
 	case ModeEPSV:
 		return m.announce(o, RewriteEPSV, "229 Entering Extended Passive Mode ", at, appendPortOnly, "\r\n")
 	case ModePORT:
-		return m.instruct(o, RewritePORT, "PORT ", appendTuple(nil, at))
+		return m.instruct(o, PORT, RewritePORT, at)
 	case ModeEPRT:
-		return m.instruct(o, RewriteEPRT, "EPRT ", appendExtended(nil, at))
+		return m.instruct(o, EPRT, RewriteEPRT, at)
 	}
 	return Verdict{}
 }
@@ -126,14 +128,16 @@ func (m *Machine) announce(o opening, kind Rewrite, before string, at netip.Addr
 }
 
 // instruct writes the PORT or EPRT that the server gets. The client's spelling
-// of the command goes: nothing of the line but its meaning matters here.
-func (m *Machine) instruct(o opening, kind Rewrite, verb string, arg []byte) Verdict {
-	m.out = append(append(append(m.out, verb...), arg...), '\r', '\n')
-	v := PORT
-	if o.mode == ModeEPRT {
-		v = EPRT
+// of the command goes: nothing of the line but its meaning matters here. An
+// IPv6 address needs EPRT, whatever the client said.
+func (m *Machine) instruct(o opening, verb Verb, kind Rewrite, at netip.AddrPort) Verdict {
+	if verb == PORT && at.Addr().Unmap().Is4() {
+		m.out = appendTuple(append(m.out, "PORT "...), at)
+	} else {
+		m.out = appendExtended(append(m.out, "EPRT "...), at)
 	}
-	m.queue.push(command{verb: v, id: o.id})
+	m.out = append(m.out, '\r', '\n')
+	m.queue.push(command{verb: verb, id: o.id})
 	return Verdict{ToServer: m.out, Rewrite: kind}
 }
 
@@ -143,11 +147,19 @@ func (m *Machine) Refused(why Reason) Verdict {
 	o := m.opening
 	m.opening = opening{}
 	v := Verdict{Refusal: why}
-	if o.mode.Passive() {
-		v.ToClient = m.flush(append(m.out[:0], refusals[why]...))
-		return v
+	switch {
+	case o.id == 0:
+		return Verdict{}
+	case o.mode.Passive():
+		return m.unannounced(v, why)
 	}
 	return m.answer(v, refusals[why])
+}
+
+// unannounced answers a PASV or EPSV that the server has taken for the gateway.
+func (m *Machine) unannounced(v Verdict, why Reason) Verdict {
+	v.ToClient = m.flush(append(m.out[:0], refusals[why]...))
+	return v
 }
 
 // supersede makes id the pinhole of the next transfer and closes the one before.
@@ -167,25 +179,26 @@ func (m *Machine) close(id ID, why CloseReason) {
 }
 
 // answer replies to the client for the gateway. Where commands before it still
-// wait for the server, the reply waits too.
+// wait for the server, or a reply is half through, it waits too.
 func (m *Machine) answer(v Verdict, text string) Verdict {
-	if m.queue.empty() {
+	if m.queue.settled() && m.reply.code == 0 && !m.reply.inside {
 		m.out = append(m.out[:0], text...)
 		v.ToClient = m.out
 		return v
 	}
-	m.queue.push(command{local: []byte(text)})
+	m.queue.push(command{local: text})
 	return v
 }
 
-// flush appends the gateway's own replies whose turn has come to a line that
-// goes to the client.
+// flush puts the gateway's own replies whose turn has come round a line that
+// goes to the client: before it what has become due, after it what now is.
 func (m *Machine) flush(line []byte) []byte {
-	if m.queue.empty() || m.queue.cmds[0].local == nil {
+	if len(m.due) == 0 && !m.queue.ownNext() {
 		return line
 	}
-	line = bytes.Clone(line)
-	for !m.queue.empty() && m.queue.cmds[0].local != nil {
+	line = append(m.due, line...)
+	m.due = nil
+	for m.queue.ownNext() {
 		line = append(line, m.queue.remove(0).local...)
 	}
 	return line

@@ -17,13 +17,12 @@ func (m *Machine) extendedPassive(arg, line []byte) Verdict {
 	}
 	switch {
 	case bytes.EqualFold(arg, []byte("ALL")):
-		m.epsvAll = true
 		m.queue.push(command{verb: EPSV, special: true})
 		return Verdict{Verb: EPSV, ToServer: line}
 	case string(arg) == family:
 		return m.forward(EPSV, line)
 	case len(arg) > 0 && len(arg) <= 3 && allDigits(arg):
-		return m.wrongFamily(EPSV)
+		return m.wrongFamily(EPSV, arg)
 	}
 	return m.refuse(EPSV, BadSyntax)
 }
@@ -38,6 +37,9 @@ func (m *Machine) setsUpReply() bool {
 // before its pinhole is open; several lines become one.
 func (m *Machine) setUpLine(line []byte, simple, first bool) Verdict {
 	r := &m.reply
+	if r.held += len(line); r.held > maxHeldReply {
+		return Verdict{ToClient: []byte(refusals[TooManyErrors]), Refusal: BadReply, End: TooManyErrors}
+	}
 	var where span
 	if simple {
 		at, w, ok := m.passiveAddress(line)
@@ -51,7 +53,7 @@ func (m *Machine) setUpLine(line []byte, simple, first bool) Verdict {
 	}
 	answer := *r
 	c, code := m.pop()
-	v := Verdict{Code: code}
+	v := Verdict{Code: code, Foreign: answer.found && m.foreign(answer.at)}
 	to, why := m.serverPort(c, answer)
 	if why != NoReason {
 		v.Refusal = why
@@ -66,7 +68,6 @@ func (m *Machine) setUpLine(line []byte, simple, first bool) Verdict {
 	if first && simple {
 		m.opening.line, m.opening.where = line, where
 	}
-	v.Foreign = m.foreign(answer.at)
 	v.Open = Open{ID: m.lastID, Mode: m.opening.mode, To: to}
 	return v
 }
@@ -74,7 +75,7 @@ func (m *Machine) setUpLine(line []byte, simple, first bool) Verdict {
 // passiveAddress finds the address in a line of a 227, the port in one of a 229.
 func (m *Machine) passiveAddress(line []byte) (at netip.AddrPort, where span, ok bool) {
 	from := 0
-	if len(line) > 4 && isDigit(line[0]) { // the code is no part of the text
+	if len(line) > 4 && allDigits(line[:3]) && (line[3] == ' ' || line[3] == '-') { // the code is no part of the text
 		from = 4
 	}
 	if m.reply.code == 227 {

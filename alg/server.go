@@ -11,7 +11,8 @@ type reply struct {
 	index  int  // of the command it answers in the queue; -1: none
 	inside bool // within a line that comes in pieces
 	last   bool // that line is the reply's last
-	found  bool // a line of a 227 or 229 had an address
+	held   int  // bytes of a 227 or 229 that were read and not passed on
+	found  bool // a line of it had an address
 	at     netip.AddrPort
 }
 
@@ -19,20 +20,25 @@ type reply struct {
 // piece of a line longer than Lines hands out.
 func (m *Machine) Server(line []byte) Verdict {
 	m.closes = m.closes[:0]
+	if len(line) == 0 {
+		return Verdict{}
+	}
 	r := &m.reply
-	whole := bytes.HasSuffix(line, []byte{'\n'})
-	first := false
+	whole := line[len(line)-1] == '\n'
+	first := r.code == 0
+	if first && (r.inside || !m.begin(line)) {
+		return m.stray(line, whole)
+	}
 	if !r.inside {
-		first = r.code == 0
-		if first && !m.begin(line) {
-			return m.stray(line)
-		}
 		r.last = endsReply(line, r.code, first)
 	}
 	simple := whole && !r.inside // the line is in one piece
 	r.inside = !whole
 	if m.setsUpReply() {
 		return m.setUpLine(line, simple, first)
+	}
+	if len(m.due) > 0 && !(whole && r.last) { // else finish has them
+		line, m.due = append(m.due, line...), nil
 	}
 	if simple && !first && !r.last && m.hidesFeature(line) {
 		return Verdict{Rewrite: RewriteFEAT}
@@ -56,6 +62,10 @@ func (m *Machine) begin(line []byte) bool {
 	}
 	code := int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
 	m.reply = reply{code: code, index: m.queue.match(code)}
+	for m.queue.ownNext() { // what stood behind a command that gets no reply any more
+		m.due = append(m.due, m.queue.remove(0).local...)
+		m.reply.index = max(m.reply.index-1, -1)
+	}
 	return true
 }
 
@@ -69,10 +79,14 @@ func endsReply(line []byte, code int, first bool) bool {
 		int(line[0]-'0')*100+int(line[1]-'0')*10+int(line[2]-'0') == code
 }
 
-// stray is a line between replies that begins none.
-func (m *Machine) stray(line []byte) Verdict {
-	m.reply.inside = false
-	if m.greeted {
+// stray is a line, or a piece of one, that stands between replies and begins none.
+func (m *Machine) stray(line []byte, whole bool) Verdict {
+	m.reply.inside = !whole
+	switch {
+	case !m.greeted:
+	case whole:
+		return Verdict{ToClient: m.flush(line)}
+	default:
 		return Verdict{ToClient: line}
 	}
 	return Verdict{ToClient: []byte(refusals[BadGreeting]), End: BadGreeting, Refusal: BadGreeting}
@@ -89,15 +103,21 @@ func (m *Machine) answered() command {
 // hidesFeature reports whether a line of the reply to FEAT names what the
 // gateway does not let through (RFC 2389 §3.2: a space, then the feature).
 func (m *Machine) hidesFeature(line []byte) bool {
-	if m.answered().verb != FEAT || m.reply.code != 211 || line[0] != ' ' {
+	if m.answered().verb != FEAT || m.reply.code != 211 {
 		return false
 	}
-	verb, _ := parseVerb(bytes.TrimRight(line[1:], "\r\n"))
+	verb, _ := parseVerb(bytes.TrimRight(feature(line), "\r\n"))
 	switch {
 	case verb == AUTH, verb.is(securityCmd), verb.is(foreignData):
 		return true
 	}
 	return verb.is(setsUpPassive) && !m.cfg.Passive || verb.is(setsUpActive) && !m.cfg.Active
+}
+
+// feature returns what a line within the reply to FEAT says. RFC 2389 §3.2 asks
+// for one space before it; some servers write the code and a hyphen.
+func feature(line []byte) []byte {
+	return bytes.TrimLeft(bytes.TrimPrefix(line, []byte("211-")), " ")
 }
 
 // pop ends the current reply and takes the command that it answers, if any,
@@ -119,7 +139,7 @@ func (m *Machine) pop() (command, int) {
 func (m *Machine) finish(line []byte) Verdict {
 	index := m.reply.index
 	c, code := m.pop()
-	v := Verdict{Code: code, ToClient: line}
+	v := Verdict{Code: code, ToClient: m.flush(line)}
 	if index < 0 {
 		return m.unsolicited(v)
 	}
@@ -127,7 +147,6 @@ func (m *Machine) finish(line []byte) Verdict {
 		m.preliminary(index)
 		return v
 	}
-	v.ToClient = m.flush(line)
 	switch {
 	case c.verb == None:
 		return m.greeting(v)
@@ -141,10 +160,12 @@ func (m *Machine) finish(line []byte) Verdict {
 		v.Transfer = m.transferred(c, code)
 	case c.verb.is(logsIn):
 		v = m.login(v, c.verb)
+	case c.verb == ABOR:
+		m.close(m.current, Aborted)
 	case c.verb == REIN && code < 300:
 		m.reinitialize()
-	case c.verb == EPSV && c.special && code >= 300:
-		m.epsvAll = false
+	case c.verb == EPSV && c.special && code < 300:
+		m.epsvAll = true
 	case c.verb == MODE && code < 300:
 		m.blockMode = c.special
 	}
@@ -169,7 +190,11 @@ func (m *Machine) unsolicited(v Verdict) Verdict {
 func (m *Machine) preliminary(index int) {
 	c := &m.queue.cmds[index]
 	c.started = true
-	if c.verb.is(transfers) && c.id == 0 {
+	if !c.verb.is(transfers) {
+		return
+	}
+	m.queue.aborting = false
+	if c.id == 0 {
 		c.id = m.current
 	}
 }
@@ -192,7 +217,8 @@ func (m *Machine) transferred(c command, code int) Transfer {
 		c.id = m.current
 	}
 	t := Transfer{Phase: TransferDone, Direction: c.verb.direction(), Pinhole: c.id}
-	if code >= 300 {
+	m.queue.transferEnded()
+	if code >= 300 || code == 225 { // 225: the answer to an ABOR
 		t.Phase = TransferFailed
 	}
 	if code >= 300 || !m.blockMode {

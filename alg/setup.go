@@ -34,7 +34,9 @@ func (m *Machine) maySetUp(verb Verb) Reason {
 	case !m.loggedIn && (verb.is(setsUpActive) || m.queue.count(logsIn) == 0):
 		// A pipelined PASV behind a login is judged again when its 227 comes.
 		return NotLoggedIn
-	case m.epsvAll && verb != EPSV:
+	case verb.is(setsUpActive) && m.queue.has(REIN, false):
+		return NotLoggedIn // or its pinhole would outlive the login
+	case verb != EPSV && m.onlyEPSV():
 		return AfterEPSVAll
 	case m.queue.count(setsUp) >= maxSetUps:
 		return TooManySetUps
@@ -42,10 +44,17 @@ func (m *Machine) maySetUp(verb Verb) Reason {
 	return NoReason
 }
 
-// wrongFamily names the family that the control connection has (RFC 2428 §2).
-func (m *Machine) wrongFamily(verb Verb) Verdict {
+// onlyEPSV reports whether the server has taken EPSV ALL, or may yet.
+func (m *Machine) onlyEPSV() bool { return m.epsvAll || m.queue.has(EPSV, true) }
+
+// wrongFamily names the families that can be used (RFC 2428 §2): of the two
+// that there are only the control connection's can.
+func (m *Machine) wrongFamily(verb Verb, family []byte) Verdict {
 	text := "522 Network protocol not supported, use (1)\r\n"
-	if m.cfg.Client.Is6() {
+	switch {
+	case string(family) != "1" && string(family) != "2":
+		text = "522 Network protocol not supported, use (1,2)\r\n"
+	case m.cfg.Client.Is6():
 		text = "522 Network protocol not supported, use (2)\r\n"
 	}
 	return m.answer(Verdict{Verb: verb, Refusal: BadFamily}, text)

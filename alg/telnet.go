@@ -14,13 +14,16 @@ const (
 
 // stripTelnet takes Telnet commands out of a line, in place. A doubled IAC is
 // a literal 0xFF and stays doubled, and so does a lone one before a byte that
-// is no Telnet command: a path in an old character set. Options are refused
-// here, not relayed (RFC 1123 §4.1.2.12, RFC 6384 §4): answers is what the
-// client gets for them.
+// is no Telnet command: a path in an old character set. At the beginning of a
+// line there is no path, and the command behind it must be seen. Options are
+// refused here, not relayed (RFC 1123 §4.1.2.12, RFC 6384 §4): answers is what
+// the client gets for them.
 func stripTelnet(b []byte) (out, answers []byte, stripped bool) {
 	out = b[:0]
 	for i := 0; i < len(b); i++ {
 		switch {
+		case b[i] == iac && len(out) == 0 && (i+1 == len(b) || b[i+1] < se):
+			stripped = true // what is left of a Synch whose DM got lost on the way
 		case b[i] != iac || i+1 == len(b) || b[i+1] < se:
 			out = append(out, b[i])
 		case b[i+1] == iac:
