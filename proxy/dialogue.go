@@ -244,7 +244,7 @@ func (s *session) closePinhole(p *pinhole, how string) {
 		s.gateway.pinholes.release(p)
 	}
 	if !used {
-		s.service.metrics.pinholeUsed(time.Since(p.opened))
+		s.service.metrics.pinholeStood(time.Since(p.opened))
 	}
 }
 

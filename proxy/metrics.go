@@ -236,8 +236,8 @@ func (s *serviceMetrics) pinholeRefused(m alg.Mode, why alg.Reason) {
 	}
 }
 
-// pinholeUsed observes how long a pinhole stood open.
-func (s *serviceMetrics) pinholeUsed(after time.Duration) { s.open.Observe(after.Seconds()) }
+// pinholeStood observes how long a pinhole stood open.
+func (s *serviceMetrics) pinholeStood(after time.Duration) { s.open.Observe(after.Seconds()) }
 
 func (s *serviceMetrics) transferEnded(d alg.Direction, done bool, took time.Duration) {
 	t := &s.transfers[d]

@@ -21,6 +21,7 @@ import (
 type pinholes struct {
 	firewall Firewall
 	flows    Flows
+	mark     uint32
 	log      *slog.Logger
 
 	mu    sync.Mutex // guards what follows
@@ -46,15 +47,18 @@ type pinhole struct {
 	share   activeShare // zero when passive
 	opened  time.Time
 	expires time.Time // as the kernel sees it
-	renewed bool
 
+	renewed   atomic.Bool // its element may be another one than its connection used
 	connected atomic.Bool // a connection has come through it
 }
 
 func (p *pinhole) key() leaseKey { return leaseKey{p.rule.From, p.rule.At} }
 
-func newPinholes(f Firewall, flows Flows, log *slog.Logger) *pinholes {
-	return &pinholes{firewall: f, flows: flows, log: log, open: map[leaseKey]*pinhole{}, share: map[activeShare]int{}}
+func newPinholes(o Options) *pinholes {
+	return &pinholes{
+		firewall: o.Firewall, flows: o.Flows, mark: o.Mark, log: o.Logger,
+		open: map[leaseKey]*pinhole{}, share: map[activeShare]int{},
+	}
 }
 
 // activePort is where active data comes from, whatever port the control
@@ -99,10 +103,7 @@ const maxTries = 4
 // clearFlow removes what an ended active connection to the same port of the
 // client left in conntrack: its SYN would belong to that entry and be lost.
 func (ps *pinholes) clearFlow(p *pinhole) alg.Reason {
-	if ps.flows == nil {
-		return alg.NoReason
-	}
-	busy, err := ps.flows.Clear(conntrack.Tuple{Src: p.rule.To, Dst: p.rule.Source})
+	busy, err := ps.flows.Clear(conntrack.Tuple{Src: p.rule.To, Dst: p.rule.Source}, ps.mark)
 	if err != nil {
 		ps.log.Warn("conntrack could not be asked for an old active connection; the pinhole is opened all the same",
 			"client_port", p.rule.To, "error", err)
@@ -159,27 +160,34 @@ func (ps *pinholes) release(p *pinhole) bool {
 	return true
 }
 
-// remove closes a pinhole. One that a connection has used consumed itself in
-// the kernel; only its leftover for the source address, if any, is there.
+// remove closes a pinhole and gives its port back.
 func (ps *pinholes) remove(p *pinhole) {
-	if !ps.release(p) {
-		return
-	}
-	if p.connected.Load() && p.mode.Passive() && !p.renewed {
-		return
-	}
-	if err := ps.firewall.Close(p.rule); err != nil {
-		ps.log.Error("a pinhole could not be closed; the kernel ends it within its timeout", "pinhole", p.rule, "timeout", p.rule.Timeout, "error", err)
+	if ps.release(p) {
+		ps.shut(p)
 	}
 }
 
-// connected notes that a pinhole has admitted its connection.
+func (ps *pinholes) shut(p *pinhole) {
+	if err := ps.firewall.Close(p.rule); err != nil {
+		ps.log.Error("a pinhole could not be closed; the kernel ends it by itself",
+			"pinhole", p.rule, "within", p.rule.Timeout, "error", err)
+	}
+}
+
+// connected notes that a pinhole has admitted its connection. A renewed one
+// may have been renewed in the same instant, so that another is open: it goes.
 func (ps *pinholes) connected(from netip.Addr, at netip.AddrPort) {
 	ps.mu.Lock()
 	p := ps.open[leaseKey{from, at}]
 	ps.mu.Unlock()
-	if p != nil && !p.connected.Swap(true) {
-		p.session.service.metrics.pinholeUsed(time.Since(p.opened))
+	if p == nil || p.connected.Swap(true) {
+		return
+	}
+	p.session.service.metrics.pinholeStood(time.Since(p.opened))
+	if p.renewed.Load() {
+		ps.shut(p)
+	} else {
+		ps.firewall.Used(p.rule)
 	}
 }
 
@@ -198,17 +206,17 @@ func (ps *pinholes) tick(now time.Time) {
 	}
 }
 
-// renew gives an unused pinhole its whole timeout again. A connection that
-// came between the kernel's answer and ours makes it one too many: it goes.
+// renew gives an unused pinhole its whole timeout again.
 func (ps *pinholes) renew(p *pinhole, now time.Time) {
-	err := ps.firewall.Renew(p.rule)
-	if err == nil {
-		p.expires, p.renewed = now.Add(p.rule.Timeout), true
-	}
-	if p.connected.Load() && err == nil {
-		if err := ps.firewall.Close(p.rule); err != nil {
-			ps.log.Error("a used pinhole could not be closed", "pinhole", p.rule, "error", err)
+	p.renewed.Store(true)
+	switch err := ps.firewall.Renew(p.rule); {
+	case err == nil:
+		p.expires = now.Add(p.rule.Timeout)
+		if p.connected.Load() {
+			ps.shut(p)
 		}
+	case !errors.Is(err, nft.ErrMissing):
+		ps.log.Error("a pinhole could not be renewed", "pinhole", p.rule, "error", err)
 	}
 }
 
@@ -220,25 +228,10 @@ func (ps *pinholes) closeAll() int {
 	}
 	ps.mu.Unlock()
 	for _, p := range all {
-		if err := ps.firewall.Close(p.rule); err != nil {
-			ps.log.Error("a pinhole could not be closed; the kernel ends it within its timeout", "pinhole", p.rule, "timeout", p.rule.Timeout, "error", err)
-		}
+		ps.shut(p)
 		go p.session.dropPinhole(p) // its lock may be held by a slow write
 	}
 	return len(all)
-}
-
-// ports returns how many ports the sessions of a service hold.
-func (ps *pinholes) ports(service string) int {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	n := 0
-	for _, p := range ps.open {
-		if p.session.service.Name == service {
-			n++
-		}
-	}
-	return n
 }
 
 // comment is what nft list shows at a pinhole of the session.

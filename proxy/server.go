@@ -15,10 +15,12 @@ import (
 )
 
 // Firewall opens and closes pinholes; *nft.Table is one. A pinhole is at work
-// when Open returns. Close of one that is gone is no error.
+// when Open returns. Used says that a connection has consumed one, which saves
+// Close its work. Close of one that is gone is no error.
 type Firewall interface {
 	Open(nft.Pinhole) error
 	Renew(nft.Pinhole) error
+	Used(nft.Pinhole)
 	Close(nft.Pinhole) error
 }
 
@@ -26,13 +28,14 @@ type Firewall interface {
 // with this reply tuple would swallow the new one's first SYN. busy: the entry
 // belongs to a live connection. *conntrack.Conn has such a method.
 type Flows interface {
-	Clear(reply conntrack.Tuple) (busy bool, err error)
+	Clear(reply conntrack.Tuple, mark uint32) (busy bool, err error)
 }
 
 // Options is what a Server needs to run.
 type Options struct {
 	Firewall Firewall
-	Flows    Flows // nil: nothing is cleared
+	Flows    Flows
+	Mark     uint32 // of our connections in conntrack
 	Metrics  *Metrics
 	Logger   *slog.Logger
 }
@@ -66,7 +69,7 @@ type service struct {
 func NewServer(o Options) *Server {
 	return &Server{
 		Options:   o,
-		pinholes:  newPinholes(o.Firewall, o.Flows, o.Logger),
+		pinholes:  newPinholes(o),
 		door:      newDoor(),
 		listeners: map[netip.AddrPort]*listener{},
 		services:  map[string]*service{},
@@ -256,4 +259,11 @@ func (s *Server) remove(sess *session) {
 	delete(s.sessions, sess)
 	s.mu.Unlock()
 	s.running.Done()
+}
+
+// Settings returns what new sessions run on.
+func (s *Server) Settings() Settings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settings
 }

@@ -27,15 +27,15 @@ const (
 type outcome string
 
 const (
-	quit           outcome = "quit"            // after QUIT
-	clientClosed   outcome = "client_closed"   // the client went without QUIT
-	serverClosed   outcome = "server_closed"   // the server went without QUIT
-	timedOut       outcome = "timeout"         // greeting, login or idle
-	noBackend      outcome = "backend"         // no backend answered
-	violated       outcome = "protocol"        // the machine ended it
-	broken         outcome = "connection_lost" // a reset or an unanswered keepalive
-	drained        outcome = "drained"         // the daemon goes down
-	panicked       outcome = "panic"           // a defect of ours
+	quit         outcome = "quit"            // after QUIT
+	clientClosed outcome = "client_closed"   // the client went without QUIT
+	serverClosed outcome = "server_closed"   // the server went without QUIT
+	timedOut     outcome = "timeout"         // greeting, login or idle
+	noBackend    outcome = "backend"         // no backend answered
+	violated     outcome = "protocol"        // the machine ended it
+	broken       outcome = "connection_lost" // a reset or an unanswered keepalive
+	drained      outcome = "drained"         // the daemon goes down
+	panicked     outcome = "panic"           // a defect of ours
 )
 
 var outcomes = []outcome{quit, clientClosed, serverClosed, timedOut, noBackend, violated, broken, drained, panicked}

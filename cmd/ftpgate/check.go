@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"ftpgate/internal/config"
+	"ftpgate/nft"
+
+	"github.com/spf13/cobra"
+)
+
+func newCheck() *cobra.Command {
+	var path string
+	var ruleset bool
+	c := command("check", "Validate a configuration: all errors at once",
+		"check reads a configuration and reports every error in it, each with its key and line.\n"+
+			"Nothing of the host is looked at or changed.",
+		func(c *cobra.Command) error { return check(c, path, ruleset) })
+	configFlag(c, &path)
+	c.Flags().BoolVar(&ruleset, "ruleset", false, "print the nftables ruleset that run would install, to read")
+	return c
+}
+
+func check(c *cobra.Command, path string, ruleset bool) error {
+	file, err := load(path, c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	out := c.OutOrStdout()
+	if ruleset {
+		_, err := io.WriteString(out, nft.Ruleset(tableConfig(file)))
+		return err
+	}
+	fmt.Fprintf(out, "%s is good: %s.\n", path, counted(len(file.Settings.Services), "service"))
+	fmt.Fprintf(out, "If your firewall drops by default, put this line at the head of its input and forward chains:\n\n    %s\n", acceptRule(file.NFT.Mark))
+	return nil
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// acceptRule is the one line that the admin's own firewall needs.
+func acceptRule(mark uint32) string {
+	return fmt.Sprintf("ct mark & 0x%08x == 0x%08x counter accept comment \"ftpgate\"", mark, mark)
+}
+
+// load reads and checks a configuration. What is wrong with it is printed, a
+// line each.
+func load(path string, stderr io.Writer) (*config.File, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	file, problems := config.Parse(data)
+	if len(problems) == 0 {
+		return file, nil
+	}
+	for _, p := range problems {
+		fmt.Fprintln(stderr, p.In(path))
+	}
+	return nil, fmt.Errorf("%s has %s; nothing was changed", path, counted(len(problems), "error"))
+}
+
+// tableConfig is what of a configuration the table in the kernel needs.
+func tableConfig(file *config.File) nft.Config {
+	return nft.Config{
+		Name: file.NFT.Table, Mark: file.NFT.Mark, Owner: file.NFT.Owner,
+		Listen: listens(file.Settings),
+	}
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ftpgate/nft/conntrack"
+)
+
+// listenConntrack subscribes to the events of our flows. Entries of finished
+// transfers are removed at once, or they would fill the table for two minutes
+// each and keep the ports of active transfers.
+func (d *daemon) listenConntrack() (*conntrack.Listener, error) {
+	l, err := conntrack.Listen(conntrack.ListenConfig{Mark: d.file.NFT.Mark, Reap: true, Resync: func(flows []conntrack.Flow) {
+		for _, f := range flows {
+			d.server.Connected(f.Orig.Src.Addr(), f.Orig.Dst)
+		}
+		d.log.Warn("conntrack events were lost; the state of all transfers was read again", "flows", len(flows))
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("follow conntrack: %w", err)
+	}
+	d.metrics.watchConntrack(l)
+	return l, nil
+}
+
+// followConntrack tells the server of connections that pinholes have admitted.
+// Without events transfers still work, so it tries again rather than give up.
+func (d *daemon) followConntrack(ctx context.Context, l *conntrack.Listener) error {
+	for {
+		err := l.Run(ctx, func(e conntrack.Event) {
+			if e.Type == conntrack.New {
+				d.server.Connected(e.Orig.Src.Addr(), e.Orig.Dst)
+			}
+		})
+		for ctx.Err() == nil {
+			d.log.Error("conntrack events have stopped; trying again", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+			if l, err = d.listenConntrack(); err == nil {
+				break
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}

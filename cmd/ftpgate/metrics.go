@@ -1,0 +1,74 @@
+package main
+
+import (
+	"sync/atomic"
+	"time"
+
+	"ftpgate/nft"
+	"ftpgate/nft/conntrack"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// daemonMetrics are those that are not of sessions.
+type daemonMetrics struct {
+	registry   *prometheus.Registry
+	reloadGood prometheus.Gauge
+	reloadTime prometheus.Gauge
+	conntrack  atomic.Pointer[conntrack.Listener]
+	resyncs    atomic.Uint64 // of listeners that have ended
+}
+
+func newDaemonMetrics(r *prometheus.Registry) *daemonMetrics {
+	m := &daemonMetrics{
+		registry: r,
+		reloadGood: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ftpgate_config_last_reload_successful", Help: "Whether the last attempt to load the configuration succeeded.",
+		}),
+		reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ftpgate_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was loaded.",
+		}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "ftpgate_build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": goVersion()},
+	})
+	info.Set(1)
+	resyncs := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "ftpgate_conntrack_resyncs_total", Help: "How often conntrack events were lost and the state was read again.",
+	}, m.conntrackResyncs)
+	r.MustRegister(info, m.reloadGood, m.reloadTime, resyncs, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *daemonMetrics) watchTable(t *nft.Table) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "ftpgate_nft_reinstalls_total", Help: "How often the nftables table was put back after somebody removed it.",
+	}, func() float64 { return float64(t.Reinstalls()) }))
+}
+
+// watchConntrack makes l the listener whose resyncs are counted.
+func (m *daemonMetrics) watchConntrack(l *conntrack.Listener) {
+	if before := m.conntrack.Swap(l); before != nil {
+		m.resyncs.Add(before.Resyncs())
+	}
+}
+
+func (m *daemonMetrics) conntrackResyncs() float64 {
+	n := m.resyncs.Load()
+	if l := m.conntrack.Load(); l != nil {
+		n += l.Resyncs()
+	}
+	return float64(n)
+}
+
+func (m *daemonMetrics) reloaded(good bool, when time.Time) {
+	if !good {
+		m.reloadGood.Set(0)
+		return
+	}
+	m.reloadGood.Set(1)
+	m.reloadTime.Set(float64(when.UnixMilli()) / 1000)
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"ftpgate/internal/config"
+	"ftpgate/nft"
+	"ftpgate/nft/conntrack"
+	"ftpgate/proxy"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+func newRun() *cobra.Command {
+	var path string
+	c := command("run", "Run the daemon",
+		"run serves until SIGTERM or SIGINT, then lets running transfers end (timeouts.drain); a second\n"+
+			"signal ends it at once. SIGHUP reads the configuration again, for new sessions.",
+		func(c *cobra.Command) error { return run(path, c.ErrOrStderr()) })
+	configFlag(c, &path)
+	return c
+}
+
+// daemon is everything that run holds. What it opens, close gives back.
+type daemon struct {
+	path    string
+	file    *config.File // of the last good load
+	stderr  io.Writer
+	log     *slog.Logger
+	level   slog.LevelVar
+	metrics *daemonMetrics
+	table   *nft.Table
+	flows   *conntrack.Conn
+	server  *proxy.Server
+}
+
+func run(path string, stderr io.Writer) (err error) {
+	d := &daemon{path: path, stderr: stderr}
+	if d.file, err = load(path, stderr); err != nil {
+		return err
+	}
+	d.log = newLogger(d.file, &d.level, stderr)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	if err := d.open(); err != nil {
+		return errors.Join(err, d.close())
+	}
+	return errors.Join(d.serve(signals), d.close())
+}
+
+func newLogger(file *config.File, level *slog.LevelVar, w io.Writer) *slog.Logger {
+	level.Set(file.Log.Level)
+	options := &slog.HandlerOptions{Level: level}
+	if file.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// open takes what the daemon needs of the kernel, the table first: without it
+// there is no use in listening.
+func (d *daemon) open() (err error) {
+	registry := prometheus.NewRegistry()
+	d.metrics = newDaemonMetrics(registry)
+	table := tableConfig(d.file)
+	table.Logger = d.log
+	if d.table, err = nft.Open(table); err != nil {
+		return err
+	}
+	d.metrics.watchTable(d.table)
+	if d.flows, err = conntrack.Dial(); err != nil {
+		return fmt.Errorf("open conntrack: %w", err)
+	}
+	if err := conntrack.EnableAccounting(); err != nil {
+		d.log.Warn("the kernel will not count the bytes of transfers: sysctl -w net.netfilter.nf_conntrack_acct=1", "error", err)
+	}
+	d.server = proxy.NewServer(proxy.Options{
+		Firewall: d.table, Flows: d.flows, Mark: d.file.NFT.Mark,
+		Metrics: proxy.NewMetrics(registry), Logger: d.log,
+	})
+	return nil
+}
+
+// serve runs the daemon's tasks until a signal ends them, or one of them fails.
+func (d *daemon) serve(signals <-chan os.Signal) error {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	tasks, ctx := errgroup.WithContext(ctx)
+	if err := d.listen(ctx, tasks); err != nil {
+		stop()
+		return errors.Join(err, tasks.Wait())
+	}
+	d.announce()
+	err := d.wait(ctx, signals)
+	notify("STOPPING=1")
+	d.drain(signals)
+	stop()
+	return errors.Join(err, tasks.Wait())
+}
+
+// listen starts all tasks; the services come last, when everything is there.
+func (d *daemon) listen(ctx context.Context, tasks *errgroup.Group) error {
+	events, err := d.listenConntrack()
+	if err != nil {
+		return err
+	}
+	tasks.Go(func() error { return d.followConntrack(ctx, events) })
+	tasks.Go(func() error { return d.table.Watch(ctx) })
+	if err := d.serveMetrics(ctx, tasks); err != nil {
+		return err
+	}
+	if err := d.serveAdmin(ctx, tasks); err != nil {
+		return err
+	}
+	tasks.Go(func() error { return d.server.Run(ctx) })
+	if err := d.server.Reload(d.file.Settings); err != nil {
+		return err
+	}
+	d.metrics.reloaded(true, time.Now())
+	return nil
+}
+
+// announce says what is served, and what of the host stands in the way.
+func (d *daemon) announce() {
+	for _, err := range notForwarding(d.file.Settings) {
+		d.log.Error(err.Error())
+	}
+	for _, svc := range d.file.Settings.Services {
+		d.log.Info("serving", "service", svc.Name, "listen", fmt.Sprint(svc.Listen), "backends", fmt.Sprint(svc.Backends))
+	}
+	d.log.Info("ready", "version", version, "table", d.file.NFT.Table, "owned", d.table.Owned(),
+		"firewall_needs", acceptRule(d.file.NFT.Mark))
+	notify("READY=1")
+}
+
+// wait handles signals until one of them, or a task's failure, ends the daemon.
+func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				d.log.Info("going down; running transfers may end", "signal", sig.String())
+				return nil
+			}
+			notify("RELOADING=1")
+			d.reload()
+			notify("READY=1")
+		}
+	}
+}
+
+// drain ends the sessions. A second signal does not wait for transfers: their
+// control connections are lost, the kernel goes on with their data.
+func (d *daemon) drain(signals <-chan os.Signal) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.server.Drain()
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				d.log.Warn("ended by a second signal; sessions are cut", "signal", sig.String())
+				return
+			}
+		}
+	}
+}
+
+// close gives back what open took. The table stays, empty: to delete it would
+// cut the transfers that still run in the kernel.
+func (d *daemon) close() error {
+	var errs []error
+	if d.flows != nil {
+		errs = append(errs, d.flows.Close())
+	}
+	if d.table != nil {
+		errs = append(errs, d.table.Release())
+	}
+	return errors.Join(errs...)
+}
