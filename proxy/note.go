@@ -86,7 +86,9 @@ func (s *session) account() {
 	took := time.Since(s.began)
 	s.service.metrics.sessionEnded(s.ended, took)
 	for d, n := range s.transfers {
-		s.service.metrics.active[d].Sub(float64(n))
+		if n > 0 {
+			s.service.metrics.active[d].Sub(float64(n))
+		}
 	}
 	level := slog.LevelInfo
 	attrs := []slog.Attr{slog.String("result", string(s.ended)), slog.Duration("duration", took)}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -15,6 +16,20 @@ import (
 
 // childMark tells the re-executed program that it is alone in a PID namespace of ours.
 const childMark = "FTPGATE_LAB_CHILD"
+
+// hostPID is this process's number where Reexec was called first. settleIn sets it.
+var hostPID int
+
+// HostPID is this process's number as other programs of the user see it, also from within Reexec's namespaces.
+func HostPID() int {
+	if hostPID != 0 {
+		return hostPID
+	}
+	return os.Getpid()
+}
+
+// InUserNamespace reports whether Reexec has put this process in namespaces of its own.
+func InUserNamespace() bool { return hostPID != 0 }
 
 // Reexec makes a lab possible for a user who is not root. It runs the calling program again, with the same arguments,
 // as root of a user namespace with a network, a mount and a PID namespace in it, and waits for it: the caller then has
@@ -95,6 +110,9 @@ func terminalToldChild() bool {
 func settleIn() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the mounts private: %w", err)
+	}
+	if self, err := os.Readlink("/proc/self"); err == nil { // the old /proc, that of the outer PID namespace
+		hostPID, _ = strconv.Atoi(self)
 	}
 	_ = unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
 	return os.Unsetenv(childMark)
