@@ -63,10 +63,12 @@ func list(c *nftables.Conn, h *halfMaps) ([]Listed, error) {
 			out[a] = parseSource(e.Val)
 		}
 	}
-	return join(dnat, sources, out), nil
+	return join(dnat, sources, out, h.dnat.Timeout), nil
 }
 
-func join(dnat []nftables.SetElement, sources map[key]netip.AddrPort, out map[netip.Addr]netip.AddrPort) []Listed {
+// join makes pinholes of the elements. The kernel does not say a timeout that is
+// the map's own.
+func join(dnat []nftables.SetElement, sources map[key]netip.AddrPort, out map[netip.Addr]netip.AddrPort, timeout time.Duration) []Listed {
 	all := make([]Listed, 0, len(dnat))
 	for _, e := range dnat {
 		k, ok := parseOriginal(e.Key)
@@ -78,11 +80,11 @@ func join(dnat []nftables.SetElement, sources map[key]netip.AddrPort, out map[ne
 		if !ok {
 			source = out[to.Addr()]
 		}
-		all = append(all, Listed{
-			Pinhole: Pinhole{From: k.from, At: k.at, To: to, Source: source, Timeout: e.Timeout, Comment: e.Comment},
-			// The kernel does not send an expiration that is about to be now.
-			Remaining: e.Expires,
-		})
+		p := Pinhole{From: k.from, At: k.at, To: to, Source: source, Timeout: e.Timeout, Comment: e.Comment}
+		if p.Timeout == 0 {
+			p.Timeout = timeout
+		}
+		all = append(all, Listed{p, e.Expires})
 	}
 	slices.SortFunc(all, func(a, b Listed) int {
 		if c := a.At.Compare(b.At); c != 0 {

@@ -101,6 +101,9 @@ func Open(cfg Config) (*Table, error) {
 	return t, nil
 }
 
+// Name returns the name of the table, whose family is inet.
+func (t *Table) Name() string { return t.cfg.Name }
+
 // Features returns what of the kernel's features is in use.
 func (t *Table) Features() Features { return t.features }
 
@@ -230,7 +233,8 @@ func (t *Table) Release() error {
 	if t.closed {
 		return ErrClosed
 	}
-	_, err := closeElements(t.conn, t.features.Destroy, t.rules.sets()...)
+	t.book, t.listen = newBook(), listeners{}
+	err := t.install()
 	t.hangUp()
 	if err != nil {
 		return fmt.Errorf("release table inet %s: %w", t.cfg.Name, err)

@@ -10,8 +10,14 @@ import (
 	"github.com/google/nftables"
 )
 
-// checkEvery is how often the table is looked at without being told.
-const checkEvery = 30 * time.Second
+const (
+	// checkEvery is how often the table is looked at without being told.
+	checkEvery = 30 * time.Second
+
+	// calm is the least time between two reinstallations by Watch. Another
+	// process that also insists on the table must not keep both of us busy.
+	calm = time.Second
+)
 
 // Watch puts the table back when somebody removes or changes it, with the
 // pinholes that were open and the time that they had left. It returns when ctx
@@ -26,38 +32,57 @@ func (t *Table) Watch(ctx context.Context) error {
 		return fmt.Errorf("watch table inet %s: %w", t.cfg.Name, err)
 	}
 	defer m.Close()
+	var last time.Time
 	for {
 		who, err := m.next(ctx, checkEvery)
+		if err == nil {
+			pause(ctx, time.Until(last.Add(calm)))
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("watch table inet %s: %w", t.cfg.Name, err)
 		}
-		if err := t.check(who); err != nil {
-			if errors.Is(err, ErrClosed) {
-				return nil
-			}
-			t.log.LogAttrs(ctx, slog.LevelError, "reinstall the table", slog.Any("err", err))
+		reinstalled, err := t.check(who)
+		switch {
+		case errors.Is(err, ErrClosed):
+			return nil
+		case err != nil: // somebody else may own the table now: keep trying
+			t.log.LogAttrs(ctx, slog.LevelError, "table not reinstalled", slog.Any("err", err))
+		}
+		if reinstalled || err != nil {
+			last = time.Now()
 		}
 	}
 }
 
+// pause waits, or not if ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	<-ctx.Done()
+}
+
 // check reinstalls the table if it is not what we installed.
-func (t *Table) check(who string) error {
+func (t *Table) check(who string) (reinstalled bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	damage := t.intact()
 	if damage == nil {
-		return nil
+		return false, nil
 	}
-	if who == "" {
-		return t.reinstall(damage.Error())
+	why := damage.Error()
+	if who != "" {
+		why += ": by " + who
 	}
-	return t.reinstall(fmt.Sprintf("%v: by %s", damage, who))
+	return true, t.reinstall(why)
 }
 
 // intact returns what is wrong with the table in the kernel, nil if it is as we

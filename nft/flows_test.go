@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 
 	"ftpgate/nft/conntrack"
 )
@@ -38,5 +40,31 @@ func (s *scene) forget(a family) {
 	})
 	if err != nil {
 		s.Fatal(err)
+	}
+}
+
+// wantMarked checks what the marked flows of the gateway dialled.
+func (s *scene) wantMarked(want ...netip.AddrPort) {
+	s.Helper()
+	var got []netip.AddrPort
+	err := s.Gateway.Do(func() error {
+		c, err := conntrack.Dial()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		flows, err := c.Dump(0x400, 0x400)
+		for _, f := range flows {
+			got = append(got, f.Orig.Dst)
+		}
+		return err
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	slices.SortFunc(got, netip.AddrPort.Compare)
+	slices.SortFunc(want, netip.AddrPort.Compare)
+	if !slices.Equal(got, want) {
+		s.Errorf("marked flows to %v, want %v", got, want)
 	}
 }

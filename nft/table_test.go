@@ -1,0 +1,347 @@
+package nft_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ftpgate/internal/lab"
+	"ftpgate/internal/lab/labtest"
+	"ftpgate/nft"
+)
+
+// TestMain lets the test binary be another process that has a table: it opens
+// one, with a pinhole if it is told of one, says so and waits to be killed.
+func TestMain(m *testing.M) {
+	if to := os.Getenv("NFT_TEST_PINHOLE_TO"); to != "" {
+		other(netip.MustParseAddrPort(to))
+	}
+	os.Exit(m.Run())
+}
+
+func other(to netip.AddrPort) {
+	cfg := nft.Config{Owner: os.Getenv("NFT_TEST_OWNER") != ""}
+	table, err := nft.Open(cfg)
+	if err == nil {
+		err = table.Open(crashed(to))
+	}
+	if err != nil {
+		os.Stdout.WriteString(err.Error() + "\n")
+		os.Exit(1)
+	}
+	os.Stdout.WriteString("open\n")
+	select {}
+}
+
+// crashed is the pinhole that the other process opens.
+func crashed(to netip.AddrPort) nft.Pinhole {
+	return nft.Pinhole{From: v4.client, At: netip.AddrPortFrom(v4.wan, 61999), To: to,
+		Source: netip.AddrPortFrom(v4.lan, 0), Timeout: 3 * time.Second}
+}
+
+// startOther returns when the other process has its table and pinhole.
+func (s *scene) startOther(to netip.AddrPort) *lab.Cmd {
+	s.Helper()
+	cmd := s.Gateway.Command(s.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), "NFT_TEST_PINHOLE_TO="+to.String())
+	if !s.without.Owner {
+		cmd.Env = append(cmd.Env, "NFT_TEST_OWNER=1")
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		s.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		s.Fatal(err)
+	}
+	line := make([]byte, 256)
+	if n, err := out.Read(line); string(line[:n]) != "open\n" {
+		s.Fatalf("the other process says %q, %v", line[:n], err)
+	}
+	return cmd
+}
+
+func TestKilledAndAdopted(t *testing.T) {
+	eachKernel(t, func(s *scene) {
+		ln := s.listen(s.Server, v4.servers)
+		p := crashed(addrOf(ln.Addr()))
+		cmd := s.startOther(p.To)
+		tr := s.pass(s.Client, p.At, ln)
+		cmd.Process.Kill()
+		cmd.Wait()
+		tr.move()
+
+		cmd = s.startOther(p.To) // takes over, with a pinhole of its own
+		tr.move()
+		cmd.Process.Kill()
+		cmd.Wait()
+		table := s.open(nft.Config{})
+		s.wantOpen(table, 0)
+		s.refuse(s.Client, p.At, "opened by a process that is dead")
+		tr.move()
+	})
+}
+
+func TestKilledAndExpired(t *testing.T) {
+	eachKernel(t, func(s *scene) {
+		ln := s.listen(s.Server, v4.servers)
+		p := crashed(addrOf(ln.Addr()))
+		cmd := s.startOther(p.To)
+		cmd.Process.Kill()
+		cmd.Wait()
+		if out := s.nft("list", "map", "inet", "ftpgate", "dnat4"); !strings.Contains(out, "61999") {
+			s.Fatalf("the pinhole went with its process:\n%s", out)
+		}
+		s.until("the pinhole expires without its process", func() bool {
+			return !strings.Contains(s.nft("list", "map", "inet", "ftpgate", "dnat4"), "61999")
+		})
+		s.refuse(s.Client, p.At, "expired")
+	})
+}
+
+func TestReleaseKeepsRunningConnections(t *testing.T) {
+	eachKernel(t, func(s *scene) {
+		table := s.open(nft.Config{Listen: []netip.AddrPort{netip.AddrPortFrom(v4.wan, 21)}})
+		ln := s.listen(s.Server, v4.servers)
+		used, unused := v4.passive(61000, ln), v4.passive(61001, ln)
+		s.mustOpen(table, used)
+		s.mustOpen(table, unused)
+		tr := s.pass(s.Client, used.At, ln)
+		if err := table.Release(); err != nil {
+			s.Fatal(err)
+		}
+		tr.move()
+		s.refuse(s.Client, unused.At, "released")
+		if out := s.nft("list", "table", "inet", "ftpgate"); strings.Contains(out, "elements") {
+			s.Errorf("left behind:\n%s", out)
+		}
+		if err := table.Open(unused); !errors.Is(err, nft.ErrClosed) {
+			s.Errorf("open after release: %v", err)
+		}
+
+		table = s.open(nft.Config{})
+		tr.move()
+		s.mustOpen(table, unused)
+		s.pass(s.Client, unused.At, ln)
+	})
+}
+
+func TestRemove(t *testing.T) {
+	eachKernel(t, func(s *scene) {
+		table := s.open(nft.Config{})
+		if err := table.Remove(); err != nil {
+			s.Fatal(err)
+		}
+		if out := s.nft("list", "ruleset"); out != "" {
+			s.Errorf("left behind:\n%s", out)
+		}
+	})
+}
+
+func TestStaleTableIsReplaced(t *testing.T) {
+	eachKernel(t, func(s *scene) {
+		table := s.open(nft.Config{})
+		ln := s.listen(s.Server, v4.servers)
+		p := v4.passive(61000, ln)
+		s.mustOpen(table, p)
+		tr := s.pass(s.Client, p.At, ln)
+		if err := table.Release(); err != nil {
+			s.Fatal(err)
+		}
+		// What an older version might have left: other maps, other rules, no owner.
+		s.nft("delete table inet ftpgate; add table inet ftpgate;" +
+			"add map inet ftpgate dnat4 { type ipv4_addr : ipv4_addr; };" +
+			"add chain inet ftpgate pre { type nat hook prerouting priority 0; };" +
+			"add rule inet ftpgate pre dnat ip to ip saddr map @dnat4")
+		table = s.open(nft.Config{})
+		tr.move()
+		s.mustOpen(table, p)
+		s.pass(s.Client, p.At, ln)
+	})
+}
+
+func TestOwnedByAnotherProcess(t *testing.T) {
+	labtest.NeedRoot(t)
+	s := &scene{labtest.New(t, lab.Options{SecondClient: true}), t, nft.Features{}}
+	cmd := s.startOther(netip.AddrPortFrom(v4.servers, 4000))
+	comm, err := os.ReadFile("/proc/self/comm") // the same program as we
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, openErr := s.tryOpen(nft.Config{})
+	var closeErr error
+	if err := s.Gateway.Do(func() error { _, closeErr = nft.CloseOrphans(""); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{openErr, closeErr} {
+		owned, ok := errors.AsType[*nft.OwnedError](err)
+		if !ok || owned.PID != cmd.Process.Pid || owned.Program != strings.TrimSpace(string(comm)) {
+			t.Errorf("%v: want the owner to be %s, pid %d", err, comm, cmd.Process.Pid)
+		}
+	}
+
+	// A second table of the same process: its netlink port is not the pid.
+	s.open(nft.Config{Name: "second"})
+	_, err = s.tryOpen(nft.Config{Name: "second"})
+	if owned, ok := errors.AsType[*nft.OwnedError](err); !ok || owned.PID != os.Getpid() {
+		t.Errorf("%v: want the owner to be pid %d", err, os.Getpid())
+	}
+}
+
+func TestCloseOrphans(t *testing.T) {
+	eachKernel(t, func(s *scene) {
+		closeOrphans := func() (n int) {
+			s.Helper()
+			err := s.Gateway.Do(func() (err error) {
+				n, err = nft.CloseOrphans("")
+				return err
+			})
+			if err != nil {
+				s.Fatal(err)
+			}
+			return n
+		}
+		if n := closeOrphans(); n != 0 {
+			s.Errorf("closed %d pinholes of no table", n)
+		}
+		ln := s.listen(s.Server, v4.servers)
+		p := crashed(addrOf(ln.Addr()))
+		cmd := s.startOther(p.To)
+		cmd.Process.Kill()
+		cmd.Wait()
+		if n := closeOrphans(); n != 1 {
+			s.Errorf("closed %d pinholes, want 1", n)
+		}
+		s.refuse(s.Client, p.At, "closed")
+	})
+}
+
+func TestWithoutTheRight(t *testing.T) {
+	l := labtest.New(t, lab.Options{})
+	var err error
+	done := make(chan struct{})
+	go func() { // its thread has no capabilities any more, and ends with it
+		defer close(done)
+		runtime.LockOSThread()
+		if e := unix.Setns(l.Gateway.Namespace(), unix.CLONE_NEWNET); e != nil {
+			err = e
+			return
+		}
+		none := [2]unix.CapUserData{}
+		if e := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); e != nil {
+			err = e
+			return
+		}
+		_, err = nft.Open(nft.Config{Owner: true})
+	}()
+	<-done
+	if !errors.Is(err, nft.ErrPermission) || !strings.Contains(err.Error(), "setcap cap_net_admin") {
+		t.Errorf("got %v, want how to grant the right", err)
+	}
+}
+
+func TestFlushByOthers(t *testing.T) {
+	labtest.NeedRoot(t)
+	s := &scene{labtest.New(t, lab.Options{SecondClient: true}), t, nft.Features{}}
+	table := s.open(nft.Config{})
+	ln := s.listen(s.Server, v4.servers)
+	p := v4.passive(61000, ln)
+	s.mustOpen(table, p)
+	s.nft("flush", "ruleset")
+	if out, err := s.tryNFT("delete", "table", "inet", "ftpgate"); err == nil {
+		t.Errorf("another process deleted an owned table: %s", out)
+	}
+	s.pass(s.Client, p.At, ln)
+	if n := table.Reinstalls(); n != 0 {
+		t.Errorf("%d reinstallations of a table that never went", n)
+	}
+}
+
+// logged collects what is logged.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func TestWatchReinstalls(t *testing.T) {
+	labtest.NeedRoot(t)
+	removals := map[string]string{
+		"ruleset flushed":   "flush ruleset",
+		"table deleted":     "delete table inet ftpgate",
+		"table replaced":    "delete table inet ftpgate; add table inet ftpgate",
+		"rules flushed":     "flush table inet ftpgate",
+		"one chain flushed": "flush chain inet ftpgate leave",
+		"a rule added":      "add rule inet ftpgate leave counter",
+		"made dormant":      "add table inet ftpgate { flags dormant; }",
+	}
+	for name, command := range removals {
+		t.Run(name, func(t *testing.T) {
+			s := &scene{labtest.New(t, lab.Options{SecondClient: true}), t, nft.Features{Owner: true}}
+			var log logged
+			table := s.open(nft.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			ctx, stop := context.WithCancel(t.Context())
+			watched := make(chan error)
+			go func() { watched <- table.Watch(ctx) }()
+			defer func() {
+				stop()
+				if err := <-watched; err != nil {
+					t.Error(err)
+				}
+			}()
+			s.watchReinstalls(table, command)
+			if text := log.String(); !strings.Contains(text, "by nft (pid ") {
+				t.Errorf("the log does not say who did it:\n%s", text)
+			}
+		})
+	}
+}
+
+func (s *scene) watchReinstalls(table *nft.Table, command string) {
+	s.Helper()
+	ln := s.listen(s.Server, v4.servers)
+	out := s.listen(s.Client, v4.client)
+	used, told := v4.passive(61000, ln), v4.passive(61001, ln)
+	open, active := v4.passive(61002, ln), v4.active(20000, out)
+	for _, p := range []nft.Pinhole{used, told, open, active} {
+		s.mustOpen(table, p)
+	}
+	s.pass(s.Client, told.At, ln).reset()
+	s.forget(v4)
+	table.Used(told)
+	tr := s.pass(s.Client, used.At, ln)
+
+	s.nft(command)
+	s.until("the table is back", func() bool { return table.Reinstalls() == 1 && len(s.list(table)) == 2 })
+	tr.move()
+	s.refuse(s.Client, used.At, "used before")
+	s.refuse(s.Client, told.At, "used before and forgotten by conntrack")
+	if left := s.list(table)[0].Remaining; left > time.Minute {
+		s.Errorf("a restored pinhole has %v, more than it had", left)
+	}
+	s.pass(s.Client, open.At, ln).wantSource(v4.lan, 0)
+	s.pass(s.Server, active.At, out).wantSource(v4.wan, 20)
+	if n := table.Reinstalls(); n != 1 {
+		s.Errorf("%d reinstallations, want 1", n)
+	}
+}
