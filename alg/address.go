@@ -52,7 +52,8 @@ func parseOctet(b []byte) (v byte, rest []byte, ok bool) {
 
 // findTuple looks for the six numbers in the free text of a 227 (RFC 1123
 // §4.1.2.6: parentheses are optional). A run of numbers and commas counts only
-// as a whole, blanks after commas tolerated; two good runs are no answer.
+// as a whole, blanks after commas tolerated; two good runs are no answer, and one
+// that is part of a word or of a number of another kind is none.
 func findTuple(b []byte) (at netip.AddrPort, where span, ok bool) {
 	for i := 0; i < len(b); {
 		if !isDigit(b[i]) {
@@ -60,7 +61,7 @@ func findTuple(b []byte) (at netip.AddrPort, where span, ok bool) {
 			continue
 		}
 		end := runEnd(b, i)
-		if i == 0 || !bytes.ContainsRune([]byte("-+.,"), rune(b[i-1])) {
+		if !joined(b, i, end) {
 			if a, good := parseRun(b[i:end]); good {
 				if ok {
 					return netip.AddrPort{}, span{}, false
@@ -71,6 +72,18 @@ func findTuple(b []byte) (at netip.AddrPort, where span, ok bool) {
 		i = end
 	}
 	return at, where, ok
+}
+
+// joined reports whether the run b[from:to] goes on in what stands around it: a
+// word, a sign, a number with a point.
+func joined(b []byte, from, to int) bool {
+	if from > 0 {
+		switch c := b[from-1]; {
+		case isLetter(c), c == '-', c == '+', c == '.', c == ',':
+			return true
+		}
+	}
+	return to < len(b) && (isLetter(b[to]) || b[to] == '.' && to+1 < len(b) && isDigit(b[to+1]))
 }
 
 // runEnd returns the end of the run of digits, commas and blanks behind commas
@@ -198,6 +211,8 @@ func appendExtendedPort(b []byte, port uint16) []byte {
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 func allDigits(b []byte) bool {
 	for _, c := range b {

@@ -1,6 +1,7 @@
 package alg
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -18,7 +19,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the machine does into test
 // TestDialogues replays the scripts in testdata. A line at the margin is an
 // event, the indented lines below it are all that the machine makes of it:
 //
-//	config client=2001:db8::7 server=fd00::5 passive=off active=off peer strict own=10.0.0.5:3000
+//	session client=2001:db8::7 server=fd00::5 passive=off active=off peer strict own=10.0.0.5:3000
+//	                          a new session with these settings
+//	login                     the greeting and a login, of which nothing is noted
 //	C PASV                    the client sends a line, CRLF added
 //	C "PASV\n"                the client sends these bytes, Go-quoted
 //	S 227 …                   the same for the server
@@ -27,7 +30,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the machine does into test
 //	  < 227 …                 to the client
 //	  open 1 PASV 10.0.0.5:50000 at 198.51.100.1:61001
 //	  close 1 done
-//	  refused bounce · login ok · login failed · transfer … · foreign · wait · end not_ftp
+//	  transfer upload done 1  the transfer and its pinhole
+//	  refused bounce · login ok · login failed · foreign · wait · end not_ftp
 //
 // Passive pinholes open at 198.51.100.1 (or 2001:db8:1::1), active ones at
 // 10.0.0.1 (or fd00:10::1), at 61000 or 20000 and the pinhole's ID.
@@ -42,7 +46,7 @@ func TestDialogues(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := replay(t, string(script))
+			got := replay(t, string(script), 0)
 			if *rewrite {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -56,11 +60,29 @@ func TestDialogues(t *testing.T) {
 	}
 }
 
+// TestDialoguesInSegments replays them with the streams cut into segments of
+// one and of three bytes (edge 1, edge 16): nothing may depend on segments.
+func TestDialoguesInSegments(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*.txt")
+	for _, file := range files {
+		script, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, segment := range []int{1, 3} {
+			if diff := cmp.Diff(string(script), replay(t, string(script), segment)); diff != "" {
+				t.Errorf("%s in segments of %d bytes (-want +got):\n%s", file, segment, diff)
+			}
+		}
+	}
+}
+
 // replay returns the script with the machine's own doings in place of the
-// indented lines.
-func replay(t *testing.T, script string) string {
+// indented lines. The streams come in segments of so many bytes; 0: as they are.
+func replay(t *testing.T, script string, segment int) string {
 	t.Helper()
 	p := newPlayer(Config{Passive: true, Active: true})
+	p.segment = segment
 	var out strings.Builder
 	for line := range strings.Lines(script) {
 		if strings.HasPrefix(line, "  ") {
@@ -83,8 +105,11 @@ type player struct {
 	cfg            Config
 	m              *Machine
 	client, server Lines
+	segment        int
+	raw            bool // note nothing but the bytes that are written
 	refuse         Reason
-	held           []byte // a client's line that waits
+	held           [][]byte // the client's lines that wait
+	over           bool     // a verdict ended the session: nothing is read any more
 	did            []string
 }
 
@@ -120,8 +145,18 @@ func (p *player) event(line string) ([]string, error) {
 		if p.refuse == NoReason {
 			return nil, fmt.Errorf("no such reason")
 		}
-	case "config":
+	case "session":
+		segment := p.segment
+		*p = *newPlayer(Config{Passive: true, Active: true})
+		p.segment = segment
 		return nil, p.configure(rest)
+	case "login":
+		for _, line := range []string{"S 220 ready", "C USER demo", "S 331 password", "C PASS secret", "S 230 in"} {
+			if _, err := p.event(line); err != nil {
+				return nil, err
+			}
+		}
+		p.did = nil
 	case "", "#":
 	default:
 		return nil, fmt.Errorf("not an event")
@@ -161,31 +196,52 @@ func (p *player) feed(client bool, data []byte) {
 	if client {
 		lines = &p.client
 	}
-	for len(data) > 0 {
-		n := copy(lines.Space(), data)
+	for len(data) > 0 && !p.over {
+		space := lines.Space()
+		if p.segment > 0 {
+			space = space[:min(p.segment, len(space))]
+		}
+		n := copy(space, data)
 		data = data[n:]
 		lines.Filled(n)
-		for line := lines.Next(); line != nil; line = lines.Next() {
+		for line := lines.Next(); line != nil && !p.over; line = lines.Next() {
 			if client {
 				p.clientLine(line)
 				continue
 			}
 			p.carryOut(p.m.Server(line))
-			if held := p.held; held != nil {
-				p.held = nil
-				p.clientLine(held)
-			}
+			p.release()
+		}
+		if client && !p.over && p.m.Foreign(lines.Pending()) {
+			p.clientLine(lines.Rest())
 		}
 	}
 }
 
+// clientLine presents a line of the client, behind those that wait.
 func (p *player) clientLine(line []byte) {
-	held := append([]byte(nil), line...)
+	if len(p.held) > 0 {
+		p.held = append(p.held, bytes.Clone(line))
+		return
+	}
+	held := bytes.Clone(line)
 	v := p.m.Client(line)
 	if v.Wait {
-		p.held = held
+		p.held = append(p.held, held)
 	}
 	p.carryOut(v)
+}
+
+// release presents what waits again, as far as the machine takes it.
+func (p *player) release() {
+	for len(p.held) > 0 && !p.over {
+		v := p.m.Client(bytes.Clone(p.held[0]))
+		if v.Wait {
+			return
+		}
+		p.held = p.held[1:]
+		p.carryOut(v)
+	}
 }
 
 // carryOut opens what a verdict asks for and notes everything it says.
@@ -215,12 +271,22 @@ func (p *player) openAt(o Open) netip.AddrPort {
 
 // note writes down what a verdict says, in the order of Verdict's fields.
 func (p *player) note(v Verdict) {
+	p.over = p.over || v.End != NoReason
+	if p.raw {
+		if len(v.ToServer) > 0 {
+			p.did = append(p.did, string(v.ToServer))
+		}
+		if len(v.ToClient) > 0 {
+			p.did = append(p.did, string(v.ToClient))
+		}
+		return
+	}
 	say := func(format string, args ...any) { p.did = append(p.did, fmt.Sprintf(format, args...)) }
 	for _, c := range v.Close {
 		say("close %d %s", c.ID, [...]string{"", "done", "replaced", "aborted"}[c.Why])
 	}
 	written := func(mark string, b []byte) {
-		if s, ok := strings.CutSuffix(string(b), "\r\n"); ok && strconv.Quote(s) == `"`+strings.ReplaceAll(s, `"`, `\"`)+`"` {
+		if s, ok := strings.CutSuffix(string(b), "\r\n"); ok && !strings.HasSuffix(s, " ") && strconv.Quote(s) == `"`+strings.ReplaceAll(s, `"`, `\"`)+`"` {
 			say("%s %s", mark, s)
 		} else if len(b) > 0 {
 			say("%s %q", mark, b)
@@ -238,7 +304,7 @@ func (p *player) note(v Verdict) {
 		say("login %s", [...]string{"", "ok", "failed"}[v.Login])
 	}
 	if tr := v.Transfer; tr.Phase != 0 {
-		say("transfer %s %s", tr.Direction, [...]string{"", "began", "done", "failed"}[tr.Phase])
+		say("transfer %s %s", tr.Direction, [...]string{"", "began", fmt.Sprint("done ", tr.Pinhole), fmt.Sprint("failed ", tr.Pinhole)}[tr.Phase])
 	}
 	if v.Foreign {
 		say("foreign")
