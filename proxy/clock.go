@@ -107,7 +107,7 @@ func (s *session) tend(p *pinhole, now time.Time) {
 	case !held || p.connected.Load():
 	case !now.Before(p.expires):
 		s.closePinhole(p, outcomeExpired)
-	case s.machine.Transferring() && p.expires.Sub(now) < t.Pinhole/2 && now.Sub(p.opened) < t.TransferStart:
+	case s.machine.Transferring() && p.expires.Sub(now) < max(t.Pinhole/2, 3*tickEvery) && now.Sub(p.opened) < t.TransferStart:
 		s.gateway.pinholes.renew(p, now)
 	}
 }

@@ -188,7 +188,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 const (
-	tickEvery  = 250 * time.Millisecond
+	tickEvery  = 100 * time.Millisecond
 	probeEvery = 10 * time.Second
 )
 
@@ -219,16 +219,22 @@ func (s *Server) Connected(from netip.Addr, at netip.AddrPort) { s.pinholes.conn
 // were. Sessions go on; their next transfers set up new ones.
 func (s *Server) CloseAll() int { return s.pinholes.closeAll() }
 
-// ErrDraining says that the server is going down.
-var ErrDraining = errors.New("draining: running transfers end, new sessions are refused")
+// Why a server is not ready, whatever its backends.
+var (
+	ErrDraining = errors.New("draining: running transfers end, new sessions are refused")
+	ErrStarting = errors.New("starting: nothing is listened on yet")
+)
 
 // Ready returns why the server cannot serve as it should, or nil.
 func (s *Server) Ready() []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var why []error
-	if s.draining.Load() {
+	switch {
+	case s.draining.Load():
 		why = append(why, ErrDraining)
+	case len(s.listeners) == 0:
+		why = append(why, ErrStarting)
 	}
 	for _, c := range s.settings.Services {
 		up := false
