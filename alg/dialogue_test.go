@@ -106,7 +106,8 @@ type player struct {
 	m              *Machine
 	client, server Lines
 	segment        int
-	raw            bool // note nothing but the bytes that are written
+	raw            bool          // note nothing but the bytes that are written
+	check          func(Verdict) // sees every verdict
 	refuse         Reason
 	held           [][]byte // the client's lines that wait
 	over           bool     // a verdict ended the session: nothing is read any more
@@ -272,6 +273,9 @@ func (p *player) openAt(o Open) netip.AddrPort {
 // note writes down what a verdict says, in the order of Verdict's fields.
 func (p *player) note(v Verdict) {
 	p.over = p.over || v.End != NoReason
+	if p.check != nil {
+		p.check(v)
+	}
 	if p.raw {
 		if len(v.ToServer) > 0 {
 			p.did = append(p.did, string(v.ToServer))
