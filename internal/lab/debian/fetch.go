@@ -109,7 +109,7 @@ func (f *fetcher) fetch(ctx context.Context) error {
 
 // version tells one content of the cache from another.
 func (f *fetcher) version() string {
-	sum := sha256.Sum256(fmt.Append(nil, f.release, wanted, unwanted, settings))
+	sum := sha256.Sum256(fmt.Append(nil, f.release, wanted, unwanted, places, settings))
 	return fmt.Sprintf("%s %s %x", f.release.ID, f.release.Codename, sum[:8])
 }
 

@@ -72,7 +72,8 @@ const enter = `set -e
 mount --make-rprivate /
 cd "$1"; shift
 mount -t proc proc proc
-for d in dev run tmp; do mount -t tmpfs tmpfs $d; done
+for d in dev run; do mount -t tmpfs -o mode=755 tmpfs $d; done
+mount -t tmpfs tmpfs tmp
 for d in null zero random urandom; do : >dev/$d; mount --bind /dev/$d dev/$d; done
 while [ "$1" != -- ]; do mount --rbind "$1" ".$2"; shift 2; done
 shift

@@ -32,7 +32,7 @@ var settings = map[string]string{
 }
 
 // places are the folders that a run mounts something on: see Command.
-var places = []string{"dev", "proc", "run", "tmp", "srv", "work", "conf", "usr/share/empty"}
+var places = []string{"dev", "proc", "run", "tmp", "srv", "work", "conf"}
 
 // unpack makes the tree from the downloaded packages.
 func (f *fetcher) unpack(ctx context.Context) error {
@@ -68,17 +68,19 @@ func furnish(tree string) error {
 			return err
 		}
 	}
+	// A server that has become another user must find its way, whatever the umask: hence the modes.
 	for _, d := range places {
-		if err := os.MkdirAll(filepath.Join(tree, d), 0o755); err != nil {
+		d = filepath.Join(tree, d)
+		if err := errors.Join(os.MkdirAll(d, 0o755), os.Chmod(d, 0o755)); err != nil {
 			return err
 		}
 	}
 	for name, text := range settings {
-		if err := os.WriteFile(filepath.Join(tree, name), []byte(text), 0o644); err != nil {
+		name = filepath.Join(tree, name)
+		if err := errors.Join(os.WriteFile(name, []byte(text), 0o644), os.Chmod(name, 0o644)); err != nil {
 			return err
 		}
 	}
-	// Whatever the umask and the packages said: a server that has become another user must find its way.
 	return os.Chmod(tree, 0o755)
 }
 

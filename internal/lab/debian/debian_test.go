@@ -1,0 +1,158 @@
+package debian
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWhichClientCanWhat(t *testing.T) {
+	got := map[string]string{}
+	for _, client := range Clients {
+		for family, ip := range map[string]string{"v4": "10.0.0.5", "v6": "fd00:10::5"} {
+			var can []string
+			for _, mode := range Modes {
+				job := Job{Client: client, Mode: mode, Server: netip.AddrPortFrom(netip.MustParseAddr(ip), 21)}
+				if err := job.Can(); err == nil {
+					can = append(can, string(mode))
+				}
+			}
+			got[client+" "+family] = strings.Join(can, " ")
+		}
+	}
+	want := map[string]string{
+		"curl v4":   "PASV EPSV PORT EPRT",
+		"curl v6":   "EPSV EPRT",
+		"lftp v4":   "PASV EPSV PORT",
+		"lftp v6":   "EPSV EPRT",
+		"tnftp v4":  "PASV EPSV PORT EPRT",
+		"tnftp v6":  "EPSV EPRT",
+		"ftplib v4": "PASV EPSV PORT EPRT",
+		"ftplib v6": "EPSV EPRT",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestModesAreReadFromTranscripts(t *testing.T) {
+	for _, tt := range []struct {
+		name, transcript string
+		want             []Mode
+	}{
+		{"curl falls back", "> EPSV\r\n< 500 no\r\n> PASV\r\n", []Mode{EPSV, PASV}},
+		{"lftp", "<--- 211-Features\n<---  EPSV\n---> PASV\n", []Mode{PASV}},
+		{"tnftp", "---> EPRT |1|198.51.100.7|40000|\n", []Mode{EPRT}},
+		{"ftplib, twice", "*cmd* 'PORT 198,51,100,7,1,2'\n*cmd* 'PORT 198,51,100,7,1,3'\n", []Mode{PORT}},
+		{"a server's words are no commands", "< 229 Entering EPSV\n 227 PASV\n", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := usedModes(tt.transcript); !slices.Equal(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestHostRelease(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "os-release")
+	for text, want := range map[string]release{
+		"ID=debian\nVERSION_CODENAME=bookworm\nID_LIKE=x\n":      {"debian", "bookworm"},
+		"VERSION_CODENAME=\"noble\"\nID=\"ubuntu\"\nID_LIKE=x\n": {"ubuntu", "noble"},
+		"ID=fedora\n": {},
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := hostRelease(file)
+		if got != want || (err != nil) != (want == release{}) {
+			t.Errorf("%q: %v (%v), want %v", text, got, err, want)
+		}
+	}
+}
+
+// needApt skips where there is nothing to fetch with.
+func needApt(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		t.Skip("no apt on this host")
+	}
+}
+
+func TestFetchSaysThatTheHostIsUnreachable(t *testing.T) {
+	needApt(t)
+	if own, err := exec.Command("apt-config", "dump", "Acquire::http::Proxy").Output(); err != nil || len(own) > 0 {
+		t.Skipf("apt has a proxy of its own here, which goes before the one of this test: %s (%v)", own, err)
+	}
+	t.Setenv("http_proxy", "http://127.0.0.1:1") // where nobody listens
+	t.Setenv("https_proxy", "http://127.0.0.1:1")
+	dir := t.TempDir()
+	var progress bytes.Buffer
+	_, err := Fetch(t.Context(), dir, &progress)
+	if err == nil {
+		t.Fatal("fetched without a network")
+	}
+	for _, want := range []string{"127.0.0.1:1", "Is the package host reachable?", "Acquire::http::Proxy"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q in the error:\n%v", want, err)
+		}
+	}
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "go run ./internal/lab/fetch") {
+		t.Errorf("open what was not fetched: %v, want what to type", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "apt")); !os.IsNotExist(err) {
+		t.Errorf("apt's folder is left behind: %v", err)
+	}
+}
+
+func TestFetchIsDoneOnce(t *testing.T) {
+	dir := t.TempDir()
+	host, err := hostRelease("/etc/os-release")
+	if err != nil {
+		t.Skip(err)
+	}
+	f := &fetcher{dir: dir, release: host, progress: new(bytes.Buffer)}
+	fresh := filepath.Join(dir, "tree.new")
+	if err := os.Mkdir(fresh, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"etc/pam.d", "lib"} {
+		if err := os.MkdirAll(filepath.Join(fresh, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := furnish(fresh); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.replace(fresh); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "tree")); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("the tree is %v (%v), want it open to servers that change their user", info.Mode(), err)
+	}
+	if link, err := os.Readlink(filepath.Join(dir, "tree/bin")); link != "usr/bin" {
+		t.Errorf("bin leads to %q (%v), want usr/bin", link, err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // nothing can be run any more
+	var progress bytes.Buffer
+	if _, err := Fetch(ctx, dir, &progress); err != nil || progress.Len() > 0 {
+		t.Errorf("second run: %v, said %q, want silence", err, &progress)
+	}
+
+	if err := os.WriteFile(filepath.Join(dir, "version"), []byte("another"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Fetch(ctx, dir, &progress); err == nil {
+		t.Error("an old tree passed for a new one")
+	}
+}
