@@ -75,13 +75,21 @@ func (s *session) run(ctx context.Context) {
 	}
 }
 
-// parse takes a line apart. Clients put telnet's "interrupt" and "synch" before ABOR (RFC 959 section 4.1.3).
+// Telnet's words before ABOR, which some clients send in part as urgent data (RFC 959 section 4.1.3, RFC 854).
+const (
+	telnetIAC  = 0xff // the next byte is a command
+	telnetMark = 0xf2 // the command that may have lost its IAC to the urgent data
+)
+
+// parse takes a line apart.
 func parse(line string) (verb, arg string) {
-	for len(line) >= 2 && line[0] == 0xff {
-		line = line[2:]
+	for len(line) >= 2 && (line[0] == telnetIAC || line[0] == telnetMark) {
+		if line[0] == telnetIAC {
+			line = line[1:]
+		}
+		line = line[1:]
 	}
-	line = strings.TrimLeft(strings.TrimRight(line, "\r\n"), "\xf2")
-	verb, arg, _ = strings.Cut(line, " ")
+	verb, arg, _ = strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 	return strings.ToUpper(verb), arg
 }
 
