@@ -147,9 +147,11 @@ func TestCloseEndsProcessesAndTheirChildren(t *testing.T) {
 	}
 }
 
-// familyScript makes what an FTP server makes: children in sessions of their own, out of reach of a process group's
-// signals. It then says that they are there.
-const familyScript = `setsid sleep 1000 & setsid sleep 1001 & echo ready; wait`
+// familyScript makes what an FTP server makes: a child in a session of its own, out of reach of a process group's
+// signals, and one that has become another user, which ends its parent-death signal. It then says that they are there.
+const familyScript = `setsid sleep 1000 &
+setpriv --reuid 65534 --regid 65534 --clear-groups sleep 1001 &
+echo ready; wait`
 
 // family is a set of processes, known by a tag in their environment.
 type family string
