@@ -22,6 +22,35 @@ func newBackend(at netip.AddrPort) *backend {
 	return b
 }
 
+// backend returns the one at an address, or nil; a nil service has none.
+func (svc *service) backend(at netip.AddrPort) *backend {
+	if svc != nil {
+		for _, b := range svc.backends {
+			if b.at == at {
+				return b
+			}
+		}
+	}
+	return nil
+}
+
+// showBackends brings the metrics of backends from the services that there
+// are to those that come.
+func (s *Server) showBackends(services map[string]*service) {
+	for name, svc := range s.services {
+		for _, b := range svc.backends {
+			if services[name].backend(b.at) == nil {
+				svc.metrics.forgetBackend(b.at)
+			}
+		}
+	}
+	for _, svc := range services {
+		for _, b := range svc.backends {
+			svc.metrics.setBackendUp(b.at, b.up.Load())
+		}
+	}
+}
+
 // errNoBackend says that a service has no backend of the client's family.
 var errNoBackend = errors.New("no backend of the client's address family")
 
@@ -47,11 +76,7 @@ func (svc *service) dial(ctx context.Context, client netip.Addr) (*net.TCPConn, 
 }
 
 func (svc *service) dialOne(ctx context.Context, b *backend) (*net.TCPConn, error) {
-	d := net.Dialer{Timeout: svc.Timeouts.Connect, KeepAliveConfig: keepAlive}
-	if a := svc.SourceAddress; a.IsValid() && a.Is4() == b.at.Addr().Is4() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
-	}
-	conn, err := d.DialContext(ctx, "tcp", b.at.String())
+	conn, err := svc.reach(ctx, b.at)
 	if ctx.Err() == nil {
 		b.up.Store(err == nil)
 		svc.metrics.setBackendUp(b.at, err == nil)
@@ -59,7 +84,49 @@ func (svc *service) dialOne(ctx context.Context, b *backend) (*net.TCPConn, erro
 	if err != nil {
 		return nil, fmt.Errorf("backend %v: %w", b.at, err)
 	}
+	return conn, nil
+}
+
+// errToSelf is found before dialling: each session that dialled the gateway
+// would make another one that dials it.
+var errToSelf = errors.New("it is this gateway itself: correct backends")
+
+func (svc *service) reach(ctx context.Context, at netip.AddrPort) (*net.TCPConn, error) {
+	if svc.isOwn(at) {
+		return nil, errToSelf
+	}
+	d := net.Dialer{Timeout: svc.Timeouts.Connect, KeepAliveConfig: keepAlive}
+	if a := svc.SourceAddress; a.IsValid() && a.Is4() == at.Addr().Is4() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
+	}
+	conn, err := d.DialContext(ctx, "tcp", at.String())
+	if err != nil {
+		return nil, err
+	}
 	return conn.(*net.TCPConn), nil
+}
+
+// isOwn reports whether one of the gateway's listeners would answer at at.
+func (svc *service) isOwn(at netip.AddrPort) bool {
+	for _, own := range svc.own {
+		if own == at || own.Port() == at.Port() && own.Addr().IsUnspecified() && isLocal(at.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// isLocal reports whether this host has the address: the kernel then takes the
+// address itself as the source of what goes there. Connecting a UDP socket asks
+// it and sends nothing.
+func isLocal(a netip.Addr) bool {
+	const discard = 9
+	conn, err := net.Dial("udp", netip.AddrPortFrom(a, discard).String())
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap() == a.Unmap()
 }
 
 // probeBackends looks whether backends that were down can be reached again.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -54,8 +55,8 @@ const goingDown = "421 The gateway is going down: closing the control connection
 func (s *session) timeLeft(now time.Time) (time.Duration, error) {
 	t := &s.service.Timeouts
 	busy := s.machine.Transferring()
-	if s.draining {
-		return s.since.Add(t.Drain).Sub(now), errDrain
+	if !s.endBy.IsZero() {
+		return s.endBy.Sub(now), errDrain
 	}
 	switch s.phase {
 	case greeting:
@@ -64,7 +65,7 @@ func (s *session) timeLeft(now time.Time) (time.Duration, error) {
 		return s.since.Add(t.Login).Sub(now), errLogin
 	case clientGone:
 		if !busy {
-			return s.lastLine.Add(closing).Sub(now), errGone
+			return max(s.since.Add(closing).Sub(now), s.lastLine.Add(closing).Sub(now)), errGone
 		}
 	case open:
 		if !busy {
@@ -76,17 +77,18 @@ func (s *session) timeLeft(now time.Time) (time.Duration, error) {
 
 // drain ends a session that does nothing, and lets a running transfer end.
 func (s *session) drain() {
+	defer s.recovered()
+	endBy := time.Now().Add(s.service.Timeouts.Drain)
+	_ = s.clientConn.SetWriteDeadline(endBy) // or a client that does not read would hold the lock for longer
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.phase == over || s.draining:
-	case s.machine == nil: // still dialling: it is noticed at the first line
-		s.draining, s.since = true, time.Now()
-	case !s.machine.Transferring():
-		s.end(drained, nil, goingDown)
-	default:
-		s.draining, s.since = true, time.Now()
-		s.timer.Reset(s.service.Timeouts.Drain)
+	if s.phase == over || !s.endBy.IsZero() {
+		return
+	}
+	s.endBy = endBy
+	if s.machine != nil { // else it is still dialling, and run looks at endBy
+		s.timer.Reset(time.Until(endBy))
+		s.follow()
 	}
 }
 
@@ -94,17 +96,14 @@ func (s *session) drain() {
 // data command waits, up to timeouts.transfer_start, and leaves when the
 // kernel has ended it.
 func (s *session) tend(p *pinhole, now time.Time) {
+	defer s.recovered()
 	if !s.mu.TryLock() { // a verdict is being carried out; a slow peer must not hold up the others
 		return
 	}
 	defer s.mu.Unlock()
-	held := false
-	for _, q := range s.pinholes {
-		held = held || q == p
-	}
 	t := &s.service.Timeouts
 	switch {
-	case !held || p.connected.Load():
+	case !slices.Contains(s.pinholes, p), p.connected.Load():
 	case !now.Before(p.expires):
 		s.closePinhole(p, outcomeExpired)
 	case s.machine.Transferring() && p.expires.Sub(now) < max(t.Pinhole/2, 3*tickEvery) && now.Sub(p.opened) < t.TransferStart:

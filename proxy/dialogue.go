@@ -3,8 +3,8 @@ package proxy
 import (
 	"errors"
 	"io"
-	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"ftpgate/alg"
@@ -96,10 +96,10 @@ func (s *session) carryOut(v alg.Verdict) {
 	}
 	s.note(v)
 	if len(v.ToServer) > 0 {
-		s.write(s.serverConn, v.ToServer)
+		s.writeServer(v.ToServer)
 	}
 	if len(v.ToClient) > 0 {
-		s.write(s.clientConn, v.ToClient)
+		s.writeClient(v.ToClient)
 	}
 	switch {
 	case v.End != alg.NoReason:
@@ -110,9 +110,18 @@ func (s *session) carryOut(v alg.Verdict) {
 	}
 }
 
-// write sends to a peer. A peer that cannot be reached any more ends the session.
-func (s *session) write(conn *net.TCPConn, b []byte) {
-	_, err := conn.Write(b)
+// writeServer sends to the server. If it cannot be reached any more, the reader
+// of its side ends the session: the server may have said why before it went,
+// and the client is to get that.
+func (s *session) writeServer(b []byte) {
+	if _, err := s.serverConn.Write(b); err != nil && s.phase != over {
+		s.cause = err
+	}
+}
+
+// writeClient sends to the client. One that cannot be reached any more ends the session.
+func (s *session) writeClient(b []byte) {
+	_, err := s.clientConn.Write(b)
 	switch {
 	case err == nil:
 	case s.phase == clientGone:
@@ -132,7 +141,7 @@ func (s *session) follow() {
 	case s.phase == open && !s.machine.LoggedIn():
 		s.setPhase(login)
 	}
-	if s.draining && !s.machine.Transferring() {
+	if !s.endBy.IsZero() && !s.machine.Transferring() {
 		s.end(drained, nil, goingDown)
 	}
 }
@@ -160,18 +169,22 @@ func (s *session) serverEnded(lines *alg.Lines, err error) {
 	if s.phase == over {
 		return
 	}
+	word := "421 The server has closed the connection\r\n"
 	if rest := lines.Rest(); len(rest) > 0 {
 		s.carryOut(s.machine.Server(rest))
+		word = "\r\n" + word // not in the same line
 	}
-	how, cause := s.left(), error(nil)
 	if !errors.Is(err, io.EOF) {
-		how, cause = broken, err
+		s.cause = err
 	}
-	word := ""
-	if s.phase == greeting || how == broken {
-		word = "421 The server has closed the connection\r\n"
+	how := s.left()
+	if s.cause != nil && s.phase != clientGone {
+		how = broken
 	}
-	s.end(how, cause, word)
+	if how == quit || s.phase == clientGone || s.lastCode == 421 || s.lastCode == 221 {
+		word = "" // the last word was the server's
+	}
+	s.end(how, s.cause, word)
 }
 
 // left is the outcome of a session that a peer ended in order.
@@ -225,14 +238,7 @@ func (s *session) closeByID(c alg.Closing) {
 // closePinhole ends a pinhole, whatever became of it, and counts it. It is the
 // only place that does.
 func (s *session) closePinhole(p *pinhole, how string) {
-	for i, q := range s.pinholes {
-		if q == p {
-			last := len(s.pinholes) - 1
-			s.pinholes[i], s.pinholes[last] = s.pinholes[last], nil
-			s.pinholes = s.pinholes[:last]
-			break
-		}
-	}
+	s.pinholes = slices.DeleteFunc(s.pinholes, func(q *pinhole) bool { return q == p })
 	used := p.connected.Load()
 	if used {
 		how = outcomeUsed
@@ -250,12 +256,10 @@ func (s *session) closePinhole(p *pinhole, how string) {
 
 // dropPinhole closes a pinhole for somebody outside of the session.
 func (s *session) dropPinhole(p *pinhole) {
+	defer s.recovered()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, q := range s.pinholes {
-		if q == p {
-			s.closePinhole(p, outcomeClosed)
-			return
-		}
+	if slices.Contains(s.pinholes, p) {
+		s.closePinhole(p, outcomeClosed)
 	}
 }

@@ -101,6 +101,7 @@ func (d *door) enter(svc *service, client netip.Addr, now time.Time) refusal {
 		return tooMany
 	}
 	v := d.visits(svc, client)
+	v.limit(l.NewPerClient)
 	if !contains(l.Exempt, client) {
 		if l.SessionsPerClient > 0 && v.sessions >= l.SessionsPerClient {
 			return tooManyClient
@@ -118,7 +119,7 @@ func (d *door) enter(svc *service, client netip.Addr, now time.Time) refusal {
 func (d *door) leave(svc *service, client netip.Addr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.visits(svc, client).sessions--
+	d.visits(svc, client).sessions-- // the limits that are in force now are not for it to say
 	d.sessions--
 	d.services[svc.Name]--
 }
@@ -136,13 +137,19 @@ func (d *door) visits(svc *service, client netip.Addr) *visits {
 		v = &visits{}
 		d.clients[g] = v
 	}
-	if r := svc.Limits.NewPerClient; r.Count > 0 {
-		every := rate.Every(r.Per / time.Duration(r.Count))
-		if v.rate == nil || v.rate.Limit() != every || v.rate.Burst() != r.Count {
-			v.rate = rate.NewLimiter(every, r.Count)
-		}
-	}
 	return v
+}
+
+// limit sets the rate of new sessions, as a reload may have changed it.
+func (v *visits) limit(r Rate) {
+	if r.Count == 0 {
+		v.rate = nil
+		return
+	}
+	every := rate.Every(r.Per / time.Duration(r.Count))
+	if v.rate == nil || v.rate.Limit() != every || v.rate.Burst() != r.Count {
+		v.rate = rate.NewLimiter(every, r.Count)
+	}
 }
 
 // sweepEvery is how often clients are forgotten that have no session and no

@@ -43,6 +43,7 @@ func listen(at netip.AddrPort) (*listener, error) {
 			return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1)
 		})
 	}}
+	c.SetMultipathTCP(false) // it has no urgent data, and data connections do not have it
 	network := "tcp4"
 	if at.Addr().Is6() {
 		network = "tcp6"

@@ -170,6 +170,12 @@ func (m *Metrics) service(name string) *serviceMetrics {
 	for _, o := range outcomes {
 		m.sessionsTotal.WithLabelValues(name, string(o))
 	}
+	for r := range refusalTexts {
+		m.refusals.WithLabelValues(name, string(r))
+	}
+	for _, r := range alg.Reasons() {
+		m.refusals.WithLabelValues(name, r.String())
+	}
 	verbs := alg.Verbs()
 	s.commands = make([]prometheus.Counter, int(verbs[len(verbs)-1])+1)
 	for _, v := range verbs {
@@ -253,4 +259,8 @@ func (s *serviceMetrics) connected(after time.Duration) { s.connect.Observe(afte
 
 func (s *serviceMetrics) setBackendUp(at netip.AddrPort, up bool) {
 	s.all.backendUp.WithLabelValues(s.name, at.String()).Set(number(up))
+}
+
+func (s *serviceMetrics) forgetBackend(at netip.AddrPort) {
+	s.all.backendUp.DeleteLabelValues(s.name, at.String())
 }

@@ -16,6 +16,7 @@ func (s *session) note(v alg.Verdict) {
 		s.saidQuit = s.saidQuit || v.Verb == alg.QUIT
 	}
 	if class := v.Code / 100; class > 0 && class < len(m.replies) {
+		s.lastCode = v.Code
 		m.replies[class].Inc()
 	}
 	if v.Rewrite != 0 {
@@ -26,7 +27,7 @@ func (s *session) note(v alg.Verdict) {
 	}
 	if v.Refusal != alg.NoReason {
 		m.refused(v.Refusal.String())
-		s.log(slog.LevelInfo, "a command was refused", slog.String("reason", v.Refusal.String()), slog.String("command", v.Verb.String()))
+		s.log(slog.LevelDebug, "a line was refused", slog.String("reason", v.Refusal.String()), slog.String("command", v.Verb.String()))
 	}
 	if v.Foreign {
 		s.log(slog.LevelDebug, "the server's 227 names another address; its own is used")
@@ -40,7 +41,7 @@ func (s *session) noteTransfer(v alg.Verdict) {
 	t, m := v.Transfer, s.service.metrics
 	now := s.lastLine
 	if t.Phase == alg.TransferBegan {
-		if !s.machine.Transferring() || s.running() == 0 {
+		if s.running() == 0 {
 			s.transfer = now
 		}
 		s.transfers[t.Direction]++
@@ -74,11 +75,13 @@ func (s *session) log(level slog.Level, text string, attrs ...slog.Attr) {
 	if !l.Enabled(context.Background(), level) {
 		return
 	}
-	attrs = append([]slog.Attr{
-		slog.Uint64("sid", s.id), slog.String("service", s.service.Name),
-		slog.String("client", s.client.String()), slog.String("server", s.server.String()),
-	}, attrs...)
-	l.LogAttrs(context.Background(), level, text, attrs...)
+	about := []slog.Attr{
+		slog.Uint64("sid", s.id), slog.String("service", s.service.Name), slog.String("client", s.client.String()),
+	}
+	if s.server.IsValid() {
+		about = append(about, slog.String("server", s.server.String()))
+	}
+	l.LogAttrs(context.Background(), level, text, append(about, attrs...)...)
 }
 
 // account writes what became of the session, once, at its end.

@@ -81,19 +81,34 @@ func (ps *pinholes) add(s *session, o alg.Open, now time.Time) (*pinhole, alg.Re
 			return nil, why
 		}
 	}
+	return ps.openOn(at, ports, p)
+}
+
+// openOn leases one of the ports at an address and opens p there. A port on
+// which somebody before us has left a pinhole is passed over.
+func (ps *pinholes) openOn(at netip.Addr, ports PortRange, p *pinhole) (*pinhole, alg.Reason) {
+	opened := false
+	defer func() {
+		if !opened {
+			ps.release(p)
+		}
+	}()
+	first := randomBelow(ports.Size()) // RFC 2577 §8
 	for range maxTries {
-		if !ps.lease(p, ports, at) {
+		if !ps.lease(p, ports, at, first) {
 			return nil, alg.NoPorts
 		}
 		err := ps.firewall.Open(p.rule)
 		if err == nil {
+			opened = true
 			return p, alg.NoReason
 		}
-		ps.release(p)
-		if !errors.Is(err, nft.ErrExists) { // left by somebody before us: take another port
-			ps.log.Error("a pinhole could not be opened", "sid", s.id, "pinhole", p.rule, "error", err)
+		if !errors.Is(err, nft.ErrExists) {
+			ps.log.Error("a pinhole could not be opened", "sid", p.session.id, "pinhole", p.rule, "error", err)
 			return nil, alg.NoPinhole
 		}
+		ps.release(p)
+		first = int(p.rule.At.Port()-ports.First) + 1
 	}
 	return nil, alg.NoPinhole
 }
@@ -118,12 +133,16 @@ func (ps *pinholes) clearFlow(p *pinhole) alg.Reason {
 // an eighth, so that a few clients cannot leave the others without.
 func activeShareOf(r PortRange) int { return max(1, r.Size()/8) }
 
-// lease picks a port that is free for p, at random (RFC 2577 §8).
-func (ps *pinholes) lease(p *pinhole, ports PortRange, at netip.Addr) bool {
+// randomBelow returns an unpredictable number below n.
+func randomBelow(n int) int {
 	var seed [4]byte
 	_, _ = rand.Read(seed[:]) // never fails
+	return int(binary.NativeEndian.Uint32(seed[:]) % uint32(n))
+}
+
+// lease takes the next port from the first-th on that is free for p.
+func (ps *pinholes) lease(p *pinhole, ports PortRange, at netip.Addr, first int) bool {
 	size := ports.Size()
-	start := int(binary.NativeEndian.Uint32(seed[:]) % uint32(size))
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	active := p.share != activeShare{}
@@ -131,7 +150,7 @@ func (ps *pinholes) lease(p *pinhole, ports PortRange, at netip.Addr) bool {
 		return false
 	}
 	for i := range size {
-		port := ports.First + uint16((start+i)%size)
+		port := ports.First + uint16((first+i)%size)
 		p.rule.At = netip.AddrPortFrom(at, port)
 		if ps.open[p.key()] == nil {
 			ps.open[p.key()] = p

@@ -83,6 +83,9 @@ func NewServer(o Options) *Server {
 func (s *Server) Reload(settings Settings) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return ErrDraining
+	}
 	services, err := s.build(settings)
 	if err != nil {
 		return err
@@ -103,6 +106,7 @@ func (s *Server) Reload(settings Settings) error {
 			opened = append(opened, l)
 		}
 	}
+	s.showBackends(services)
 	s.settings, s.services = settings, services
 	s.door.set(settings.Limits)
 	s.Metrics.setSessionsLimit(s.door.limit())
@@ -112,12 +116,6 @@ func (s *Server) Reload(settings Settings) error {
 
 // build makes services of settings. A backend that stays keeps its state.
 func (s *Server) build(settings Settings) (map[string]*service, error) {
-	known := map[netip.AddrPort]*backend{}
-	for _, svc := range s.services {
-		for _, b := range svc.backends {
-			known[b.at] = b
-		}
-	}
 	services := make(map[string]*service, len(settings.Services))
 	var own []netip.AddrPort
 	for _, c := range settings.Services {
@@ -129,12 +127,11 @@ func (s *Server) build(settings Settings) (map[string]*service, error) {
 	for _, c := range settings.Services {
 		svc := &service{Service: c, own: own, metrics: s.Metrics.service(c.Name)}
 		for _, at := range c.Backends {
-			b := known[at]
+			b := s.services[c.Name].backend(at)
 			if b == nil {
 				b = newBackend(at)
 			}
 			svc.backends = append(svc.backends, b)
-			svc.metrics.setBackendUp(at, b.up.Load())
 		}
 		services[c.Name] = svc
 	}

@@ -70,9 +70,10 @@ type session struct {
 	transfers [4]int8   // data commands without their final reply, by alg.Direction
 	transfer  time.Time // when the oldest of them began, or the one before it ended
 	saidQuit  bool
-	draining  bool
-	ended     outcome // "": not yet
-	cause     error   // what went wrong, for the log
+	lastCode  int       // of the server's last reply
+	endBy     time.Time // the daemon goes down and a running transfer may go on until then; zero: it does not
+	ended     outcome   // "": not yet
+	cause     error     // what went wrong, for the log
 }
 
 // serve takes a connection from its accept to its end.
@@ -122,6 +123,7 @@ func (s *session) run() {
 		PeerAddress: s.service.ActiveAddressPeer, Strict: s.service.Strict, Own: s.service.own,
 	})
 	s.timer = time.AfterFunc(s.service.Timeouts.Greeting, s.checkTime)
+	s.follow() // the daemon may be going down since the dial
 	s.mu.Unlock()
 	defer s.timer.Stop()
 
@@ -133,35 +135,23 @@ func (s *session) run() {
 
 // connect dials a backend. A client for which there is none is told so.
 func (s *session) connect() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), s.service.Timeouts.Connect*time.Duration(max(1, len(s.service.backends))))
-	defer cancel()
-	conn, err := s.service.dial(ctx, s.client.Addr())
+	conn, err := s.service.dial(context.Background(), s.client.Addr())
 	if err == nil {
 		s.serverConn = conn
 		s.inside, s.server = plain(conn.LocalAddr()), plain(conn.RemoteAddr())
 		err = errors.Join(tune(conn), tune(s.clientConn))
 	}
-	if err == nil && s.toSelf() {
-		err = errors.New("the backend is this gateway itself: correct backends")
-	}
 	if err == nil {
 		return true
 	}
-	s.ended, s.cause = noBackend, err
-	_, _ = s.clientConn.Write([]byte("421 The FTP server behind this gateway cannot be reached: try again later\r\n"))
 	if conn != nil {
 		_ = conn.Close()
 	}
-	return false
-}
-
-// toSelf reports whether the server that was dialled is one of our listeners.
-func (s *session) toSelf() bool {
-	for _, own := range s.service.own {
-		if own == s.server || own.Port() == s.server.Port() && own.Addr().IsUnspecified() && s.inside.Addr() == s.server.Addr() {
-			return true
-		}
-	}
+	s.mu.Lock()
+	s.phase, s.ended, s.cause = over, noBackend, err
+	s.mu.Unlock()
+	s.farewell("421 The FTP server behind this gateway cannot be reached: try again later\r\n")
+	s.discard()
 	return false
 }
 
@@ -173,15 +163,22 @@ func (s *session) end(how outcome, why error, word string) {
 	}
 	s.setPhase(over)
 	s.ended, s.cause = how, why
+	s.turn.Signal()
+	s.farewell(word)
+	_ = s.serverConn.Close()
+	s.closePinholes()
+}
+
+// farewell says the last word to the client. Whoever reads from the client
+// goes on until it has closed too, or lingers is over: closing with something
+// unread would reset the connection under the word.
+func (s *session) farewell(word string) {
 	_ = s.clientConn.SetWriteDeadline(time.Now().Add(lingers))
 	if word != "" {
 		_, _ = s.clientConn.Write([]byte(word))
 	}
 	_ = s.clientConn.CloseWrite()
 	_ = s.clientConn.SetReadDeadline(time.Now().Add(lingers))
-	_ = s.serverConn.Close()
-	s.closePinholes()
-	s.turn.Broadcast()
 }
 
 // setPhase moves the session on, and its clock with it.
@@ -210,11 +207,14 @@ func (s *session) recovered() {
 	s.gateway.Logger.Error("a defect in ftpgate ended a session; please report it", "sid", s.id, "panic", p, "stack", string(debug.Stack()))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() { _ = recover() }() // the same defect may stand in the way of the end
 	s.end(panicked, nil, "421 Internal error of the gateway: try again\r\n")
+	s.closePinholes() // if it was the end that the defect broke off
 }
 
-// plain is an address without the IPv6 clothes of IPv4.
+// plain is an address without the IPv6 clothes of IPv4, and without a zone,
+// with which no prefix would contain it.
 func plain(a net.Addr) netip.AddrPort {
 	ap := a.(*net.TCPAddr).AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }
