@@ -133,8 +133,8 @@ func (t *Table) reinstall(why string) error {
 	if err := t.install(); err != nil {
 		return fmt.Errorf("reinstall table inet %s: %w", t.cfg.Name, err)
 	}
-	t.reinstalls.Add(1)
 	n, err := t.restore(time.Now())
+	t.reinstalls.Add(1) // who sees it counted finds everything in place
 	t.log.LogAttrs(context.Background(), slog.LevelWarn, "table reinstalled",
 		slog.String("table", t.cfg.Name), slog.String("why", why), slog.Int("pinholes", n))
 	return err

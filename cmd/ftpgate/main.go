@@ -63,7 +63,6 @@ func newRoot() *cobra.Command {
 			"addresses in it, and opens one narrow pinhole in nftables for each data connection.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newCheck(), newDemo(), newCloseAll(), newVersion())

@@ -110,6 +110,9 @@ func (r *reader) checkBackends(services []proxy.Service, s proxy.Service, at str
 
 func (r *reader) checkTimeouts(t proxy.Timeouts, at string) {
 	key, other := dot(at, "timeouts.transfer_start"), dot(at, "timeouts.pinhole")
+	if t.Pinhole > 0 && t.Pinhole < shortestPinhole && !r.failed(other) {
+		r.report(other, other, fmt.Sprintf("%q is too short: write at least %q", t.Pinhole, shortestPinhole))
+	}
 	if t.TransferStart >= t.Pinhole || r.failed(key) || r.failed(other) {
 		return
 	}

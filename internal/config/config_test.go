@@ -120,8 +120,8 @@ connect = "1s"
 greeting = "2s"
 login = "3s"
 idle = "4h"
-pinhole = "500ms"
-transfer_start = "500ms"
+pinhole = "1500ms"
+transfer_start = "1500ms"
 drain = "1h30m"
 
 [[service]]
@@ -154,7 +154,7 @@ limits = { sessions = 10, sessions_per_client = 2, new_per_client = "7/h", exemp
 		Strict:            true,
 		Timeouts: proxy.Timeouts{
 			Connect: time.Second, Greeting: 2 * time.Second, Login: 3 * time.Second, Idle: 4 * time.Hour,
-			Pinhole: time.Second / 2, TransferStart: time.Second / 2, Drain: 90 * time.Minute,
+			Pinhole: 1500 * time.Millisecond, TransferStart: 1500 * time.Millisecond, Drain: 90 * time.Minute,
 		},
 		Limits: proxy.Limits{Sessions: 5000, NewPerClient: proxy.Rate{Count: 1, Per: time.Second}},
 	}

@@ -14,9 +14,12 @@ import (
 	"ftpgate/proxy"
 )
 
-// shortest is the least that a timeout can be: the kernel counts pinholes in
-// ticks of up to 10 ms, and one that rounds to no tick would never expire.
-const shortest = 100 * time.Millisecond
+// shortest is the least that a timeout can be, and shortestPinhole one that
+// pinholes are renewed before.
+const (
+	shortest        = 100 * time.Millisecond
+	shortestPinhole = time.Second
+)
 
 // describe names a value in a problem.
 func describe(v any) string {

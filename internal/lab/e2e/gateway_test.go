@@ -22,6 +22,7 @@ import (
 	"ftpgate/internal/lab/ftpd"
 	"ftpgate/internal/lab/labtest"
 	"ftpgate/nft"
+	"ftpgate/nft/conntrack"
 )
 
 // program is the daemon under test, built by TestMain.
@@ -298,4 +299,36 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// flows are the data connections that conntrack knows.
+func (g *gateway) flows() (flows []conntrack.Flow) {
+	g.t.Helper()
+	err := g.lab.Gateway.Do(func() error {
+		c, err := conntrack.Dial()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		all, err := c.Dump(nft.DefaultMark, nft.DefaultMark)
+		for _, f := range all {
+			if f.Status&conntrack.DNAT != 0 {
+				flows = append(flows, f)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return flows
+}
+
+// impatient dials for a second at most, for what is expected to be dropped.
+type impatient struct{ ftpc.Network }
+
+func (i impatient) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return i.Network.Dial(ctx, network, addr)
 }

@@ -91,7 +91,7 @@ func TestPinholeExpires(t *testing.T) {
 	bothOwners(t, func(t *testing.T, table string) {
 		l := newLab(t)
 		startFTPD(t, l)
-		g := startGateway(t, l, "timeouts.pinhole = \"1s\"\ntimeouts.transfer_start = \"20s\"", table)
+		g := startGateway(t, l, "timeouts.pinhole = \"2s\"\ntimeouts.transfer_start = \"20s\"", table)
 		c := login(t, l.Client, gateway4)
 		d := setUp(t, c, "PASV")
 		g.noPinholes()
@@ -105,7 +105,7 @@ func TestPinholeExpires(t *testing.T) {
 		if err := c.Send("RETR /zero-1K"); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // three times the timeout
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // more than twice the timeout
 		defer cancel()
 		<-ctx.Done()
 		if !dial(l.Client, d) {
