@@ -58,6 +58,12 @@ func TestLongCommand(t *testing.T) {
 	want(t, p.send(true, strings.Repeat("x", MaxCommand)+"PORT 198,51,100,7,8,1\r\n"),
 		"< 500 Command line too long", "refused line_too_long")
 
+	// Neither is it another protocol's first line.
+	p = newPlayer(Config{Passive: true, Active: true})
+	p.play(t, "S 220 ready")
+	want(t, p.send(true, strings.Repeat("x", MaxCommand)+"GET / HTTP/1.1\r\n"),
+		"< 500 Command line too long", "refused line_too_long")
+
 	// Too many of them end the session.
 	p = loggedIn(t)
 	var did []string
@@ -215,7 +221,7 @@ func TestUnaskedAnswers(t *testing.T) {
 	for name, v := range map[string]Verdict{
 		"Opened": p.m.Opened(at), "Refused": p.m.Refused(NoPorts), "Client": p.m.Client(nil), "Server": p.m.Server(nil),
 	} {
-		if v.ToClient != nil || v.ToServer != nil || v.Open.ID != 0 || v.Close != nil && len(v.Close) > 0 {
+		if v.ToClient != nil || v.ToServer != nil || v.Open.ID != 0 || len(v.Close) > 0 {
 			t.Errorf("%s says %+v", name, v)
 		}
 	}
