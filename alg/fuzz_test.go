@@ -2,6 +2,8 @@ package alg
 
 import (
 	"bytes"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -10,7 +12,7 @@ import (
 // past the login; the client's and then the server's.
 var fragments = [2][]string{
 	{
-		"USER a\r\n", "PASS b\r\n", "PASV\r\n", "EPSV\r\n", "EPSV ALL\r\n", "PORT 198,51,100,7,8,1\r\n", "EPRT |1|198.51.100.7|2049|\r\n",
+		"USER a\r\n", "PASS b\r\n", "PASV\r\n", "EPSV\r\n", "EPSV ALL\r\n", "PORT 198,51,100,7,8,1\r\n", "EPRT |1|198.51.100.7|2049|\r\n", "EPRT |2|2001:db8::7|2049|\r\n",
 		"PORT 10,0,0,9,8,1\r\n", "PORT ", "198,51,100,7,", "RETR a\r\n", "STOR a\r\n", "LIST\r\n", "ABOR\r\n", "STAT\r\n", "NOOP\r\n",
 		"REIN\r\n", "QUIT\r\n", "AUTH TLS\r\n", "FEAT\r\n", "MODE B\r\n", "\r\n", "\n", "\r", "\x00", "\xff", "\xff\xf4\xff\xf2", "CWD ",
 		strings.Repeat("x", 600),
@@ -83,7 +85,7 @@ func (w *witness) open(v Verdict) {
 	if o.Mode.Passive() {
 		to = cfg.Server
 	}
-	if o.To.Addr() != to || o.To.Port() < minDataPort {
+	if o.To.Addr() != to || o.To.Port() < minDataPort || slices.Contains(cfg.Own, o.To) {
 		w.t.Fatalf("%s opens to %s", o.Mode, o.To)
 	}
 	if !w.loggedIn {
@@ -99,9 +101,22 @@ func (w *witness) open(v Verdict) {
 	w.opened[o.ID] = true
 }
 
+// fuzzConfig returns the settings that a byte stands for.
+func fuzzConfig(b byte) Config {
+	c := Config{Passive: b&1 == 0, Active: b&2 == 0, PeerAddress: b&4 != 0, Strict: b&16 != 0}
+	if b&8 != 0 {
+		c.Client, c.Server = netip.MustParseAddr("2001:db8::7"), netip.MustParseAddr("fd00::5")
+	}
+	if b&32 != 0 {
+		c.Own = []netip.AddrPort{netip.MustParseAddrPort("10.0.0.5:50000"), netip.MustParseAddrPort("198.51.100.7:2049")}
+	}
+	return c
+}
+
 // FuzzMachine sends arbitrary bytes, in arbitrary segments and order, from both
-// sides through a machine. Each byte of the script is a fragment of one side,
-// or says how many bytes of the script itself are sent.
+// sides through a machine. The first byte of the script chooses the settings;
+// each other is a fragment of one side, or says how many bytes of the script
+// itself are sent.
 func FuzzMachine(f *testing.F) {
 	side := func(server int, words ...string) (script []byte) {
 		for _, word := range words {
@@ -125,10 +140,15 @@ func FuzzMachine(f *testing.F) {
 		bytes.Join([][]byte{login, client("PASV"), {0xfe}, server("227")}, nil),
 		append(login, "\xc5PORT 198,51,100,7,8,1\nNOOP\r\n"...),
 	} {
-		f.Add(script)
+		f.Add(append([]byte{0}, script...))
+		f.Add(append([]byte{8}, script...))
 	}
 	f.Fuzz(func(t *testing.T, script []byte) {
-		p := newPlayer(Config{Passive: true, Active: true})
+		if len(script) == 0 {
+			return
+		}
+		p := newPlayer(fuzzConfig(script[0]))
+		script = script[1:]
 		w := &witness{t: t, p: p, opened: map[ID]bool{}}
 		p.check, p.raw = w.see, true
 		for len(script) > 0 && !p.over {

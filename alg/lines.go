@@ -56,9 +56,6 @@ func (l *Lines) Filled(n int) { l.end += n }
 // Next returns the next line with its LF, or a piece of one that is too long,
 // or nil when more bytes are needed.
 func (l *Lines) Next() []byte {
-	if l.seen < l.start {
-		l.seen = l.start
-	}
 	if i := bytes.IndexByte(l.buf[l.seen:l.end], '\n'); i >= 0 {
 		return l.take(l.seen + i + 1)
 	}

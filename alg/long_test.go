@@ -214,6 +214,40 @@ func TestOtherFamilyBehind(t *testing.T) {
 	}
 }
 
+// Labels are words of a closed set, each but once.
+func TestNames(t *testing.T) {
+	seen := map[string]bool{}
+	name := func(s string) {
+		if s == "" || seen[s] || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" {
+			t.Errorf("%q is empty, not new or no word", s)
+		}
+		seen[s] = true
+	}
+	for _, v := range Verbs() {
+		name(v.String())
+		if got, rest := parseVerb([]byte(strings.ToLower(v.String()) + " x")); v != Other && (got != v || string(rest) != " x") {
+			t.Errorf("%s is read as %s and %q", v, got, rest)
+		}
+		if traits := v.direction() != 0; traits != v.is(transfers) {
+			t.Errorf("%s has direction %v", v, v.direction())
+		}
+	}
+	seen = map[string]bool{}
+	for _, r := range Reasons() {
+		name(r.String())
+		if text := refusals[r]; r != GreetingRefused && (len(text) < 8 || !strings.HasSuffix(text, "\r\n") || text[0] < '4' || text[0] > '5' || text[3] != ' ') {
+			t.Errorf("%s is answered %q", r, text)
+		}
+	}
+	seen = map[string]bool{}
+	for _, r := range Rewrites() {
+		name(r.String())
+	}
+	if len(Rewrites()) != int(rewrites)-1 {
+		t.Errorf("Rewrites returns %d of %d", len(Rewrites()), rewrites-1)
+	}
+}
+
 // Calls without a question before them mean nothing.
 func TestUnaskedAnswers(t *testing.T) {
 	p := loggedIn(t)

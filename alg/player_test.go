@@ -1,0 +1,227 @@
+package alg
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// player carries a machine through a dialogue as a session does.
+type player struct {
+	cfg            Config
+	m              *Machine
+	client, server Lines
+	segment        int
+	raw            bool          // note nothing but the bytes that are written
+	check          func(Verdict) // sees every verdict
+	refuse         Reason
+	held           [][]byte // the client's lines that wait
+	over           bool     // a verdict ended the session: nothing is read any more
+	did            []string
+}
+
+func newPlayer(cfg Config) *player {
+	p := &player{cfg: cfg, client: NewLines(MaxCommand), server: NewLines(MaxReply)}
+	if !cfg.Client.IsValid() {
+		p.cfg.Client, p.cfg.Server = netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("10.0.0.5")
+	}
+	p.m = New(p.cfg)
+	return p
+}
+
+// event plays one line of a script and returns what the machine did.
+func (p *player) event(line string) ([]string, error) {
+	p.did = nil
+	what, rest, _ := strings.Cut(line, " ")
+	switch what {
+	case "C", "S":
+		data := rest + "\r\n"
+		if strings.HasPrefix(rest, `"`) {
+			var err error
+			if data, err = strconv.Unquote(rest); err != nil {
+				return nil, err
+			}
+		}
+		p.feed(what == "C", []byte(data))
+	case "refuse":
+		for _, r := range Reasons() {
+			if r.String() == rest {
+				p.refuse = r
+			}
+		}
+		if p.refuse == NoReason {
+			return nil, fmt.Errorf("no such reason")
+		}
+	case "session":
+		segment := p.segment
+		*p = *newPlayer(Config{Passive: true, Active: true})
+		p.segment = segment
+		return nil, p.configure(rest)
+	case "login":
+		for _, line := range []string{"S 220 ready", "C USER demo", "S 331 password", "C PASS secret", "S 230 in"} {
+			if _, err := p.event(line); err != nil {
+				return nil, err
+			}
+		}
+		p.did = nil
+	case "", "#":
+	default:
+		return nil, fmt.Errorf("not an event")
+	}
+	return p.did, nil
+}
+
+func (p *player) configure(words string) error {
+	for word := range strings.FieldsSeq(words) {
+		key, value, _ := strings.Cut(word, "=")
+		switch key {
+		case "client":
+			p.cfg.Client = netip.MustParseAddr(value)
+		case "server":
+			p.cfg.Server = netip.MustParseAddr(value)
+		case "passive":
+			p.cfg.Passive = value != "off"
+		case "active":
+			p.cfg.Active = value != "off"
+		case "peer":
+			p.cfg.PeerAddress = true
+		case "strict":
+			p.cfg.Strict = true
+		case "own":
+			p.cfg.Own = append(p.cfg.Own, netip.MustParseAddrPort(value))
+		default:
+			return fmt.Errorf("no such setting: %s", key)
+		}
+	}
+	p.m = New(p.cfg)
+	return nil
+}
+
+// feed sends bytes of one side through its Lines and the machine.
+func (p *player) feed(client bool, data []byte) {
+	lines := &p.server
+	if client {
+		lines = &p.client
+	}
+	for len(data) > 0 && !p.over {
+		space := lines.Space()
+		if p.segment > 0 {
+			space = space[:min(p.segment, len(space))]
+		}
+		n := copy(space, data)
+		data = data[n:]
+		lines.Filled(n)
+		for line := lines.Next(); line != nil && !p.over; line = lines.Next() {
+			if client {
+				p.clientLine(line)
+				continue
+			}
+			p.carryOut(p.m.Server(line))
+			p.release()
+		}
+		if client && !p.over && p.m.Foreign(lines.Pending()) {
+			p.clientLine(lines.Rest())
+		}
+	}
+}
+
+// clientLine presents a line of the client, behind those that wait.
+func (p *player) clientLine(line []byte) {
+	if len(p.held) > 0 {
+		p.held = append(p.held, bytes.Clone(line))
+		return
+	}
+	held := bytes.Clone(line)
+	v := p.m.Client(line)
+	if v.Wait {
+		p.held = append(p.held, held)
+	}
+	p.carryOut(v)
+}
+
+// release presents what waits again, as far as the machine takes it.
+func (p *player) release() {
+	for len(p.held) > 0 && !p.over {
+		v := p.m.Client(bytes.Clone(p.held[0]))
+		if v.Wait {
+			return
+		}
+		p.held = p.held[1:]
+		p.carryOut(v)
+	}
+}
+
+// carryOut opens what a verdict asks for and notes everything it says.
+func (p *player) carryOut(v Verdict) {
+	for v.Open.ID != 0 {
+		p.note(v)
+		if p.refuse != NoReason {
+			p.did = append(p.did, fmt.Sprintf("open %d %s %s refused", v.Open.ID, v.Open.Mode, v.Open.To))
+			v, p.refuse = p.m.Refused(p.refuse), NoReason
+			continue
+		}
+		at := p.openAt(v.Open)
+		p.did = append(p.did, fmt.Sprintf("open %d %s %s at %s", v.Open.ID, v.Open.Mode, v.Open.To, at))
+		v = p.m.Opened(at)
+	}
+	p.note(v)
+}
+
+func (p *player) openAt(o Open) netip.AddrPort {
+	addr := map[bool]string{true: "198.51.100.1", false: "10.0.0.1"}[o.Mode.Passive()]
+	if o.To.Addr().Is6() {
+		addr = map[bool]string{true: "2001:db8:1::1", false: "fd00:10::1"}[o.Mode.Passive()]
+	}
+	port := map[bool]uint16{true: 61000, false: 20000}[o.Mode.Passive()]
+	return netip.AddrPortFrom(netip.MustParseAddr(addr), port+uint16(o.ID))
+}
+
+// note writes down what a verdict says, in the order of Verdict's fields.
+func (p *player) note(v Verdict) {
+	p.over = p.over || v.End != NoReason
+	if p.check != nil {
+		p.check(v)
+	}
+	if p.raw {
+		if len(v.ToServer) > 0 {
+			p.did = append(p.did, string(v.ToServer))
+		}
+		if len(v.ToClient) > 0 {
+			p.did = append(p.did, string(v.ToClient))
+		}
+		return
+	}
+	say := func(format string, args ...any) { p.did = append(p.did, fmt.Sprintf(format, args...)) }
+	for _, c := range v.Close {
+		say("close %d %s", c.ID, [...]string{"", "done", "replaced", "aborted"}[c.Why])
+	}
+	written := func(mark string, b []byte) {
+		if s, ok := strings.CutSuffix(string(b), "\r\n"); ok && !strings.HasSuffix(s, " ") && strconv.Quote(s) == `"`+strings.ReplaceAll(s, `"`, `\"`)+`"` {
+			say("%s %s", mark, s)
+		} else if len(b) > 0 {
+			say("%s %q", mark, b)
+		}
+	}
+	written(">", v.ToServer)
+	written("<", v.ToClient)
+	if v.Wait {
+		say("wait")
+	}
+	if v.Refusal != NoReason {
+		say("refused %s", v.Refusal)
+	}
+	if v.Login != 0 {
+		say("login %s", [...]string{"", "ok", "failed"}[v.Login])
+	}
+	if tr := v.Transfer; tr.Phase != 0 {
+		say("transfer %s %s", tr.Direction, [...]string{"", "began", fmt.Sprint("done ", tr.Pinhole), fmt.Sprint("failed ", tr.Pinhole)}[tr.Phase])
+	}
+	if v.Foreign {
+		say("foreign")
+	}
+	if v.End != NoReason {
+		say("end %s", v.End)
+	}
+}
