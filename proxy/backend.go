@@ -120,6 +120,9 @@ func (svc *service) isOwn(at netip.AddrPort) bool {
 // address itself as the source of what goes there. Connecting a UDP socket asks
 // it and sends nothing.
 func isLocal(a netip.Addr) bool {
+	if a.IsLoopback() {
+		return true
+	}
 	const discard = 9
 	conn, err := net.Dial("udp", netip.AddrPortFrom(a, discard).String())
 	if err != nil {
