@@ -40,6 +40,6 @@
 //     pass a pinhole: lookup and deletion are not one step in the kernel.
 //   - Two processes that both run without an owner on the same table name do not
 //     see each other. Only an owner keeps the second one out.
-//   - Open, Watch and CloseOrphans act in the network namespace of the calling
-//     thread; a Table keeps to the namespace where it was opened.
+//   - Open and CloseOrphans act in the network namespace of the calling thread; a
+//     Table keeps to the namespace where it was opened.
 package nft

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/nftables"
@@ -17,18 +16,37 @@ import (
 // The kernel lists a map in quadratic time: 100 ms for 15 000 pinholes.
 func (t *Table) List() ([]Listed, error) {
 	t.mu.Lock()
-	rules, closed := t.rules, t.closed
+	rules := t.rules
 	t.mu.Unlock()
-	if closed {
-		return nil, ErrClosed
-	}
 	t.readMu.Lock()
 	defer t.readMu.Unlock()
+	if t.reader == nil {
+		return nil, ErrClosed
+	}
 	var all []Listed
 	for i := range rules.halves {
 		l, err := list(t.reader, &rules.halves[i])
 		if err != nil {
 			return nil, fmt.Errorf("list pinholes of table inet %s: %w", t.cfg.Name, err)
+		}
+		all = append(all, l...)
+	}
+	return all, nil
+}
+
+// Pinholes returns what List does, of a table that another process holds.
+func Pinholes(name string) ([]Listed, error) {
+	c, err := dial()
+	if err != nil {
+		return nil, fmt.Errorf("list pinholes of table inet %s: %w", name, err)
+	}
+	defer c.CloseLasting()
+	var all []Listed
+	rules := newRuleset(name, DefaultMark, DefaultTimeout, 0)
+	for i := range rules.halves {
+		l, err := list(c, &rules.halves[i])
+		if err != nil {
+			return nil, fmt.Errorf("list pinholes of table inet %s: %w", name, err)
 		}
 		all = append(all, l...)
 	}
@@ -138,113 +156,6 @@ func (t *Table) count() (int, error) {
 		n += len(elements)
 	}
 	return n, nil
-}
-
-// CloseOrphans closes every pinhole in a table that no living process owns, in
-// whatever state it is, and says how many there were. No table is no error. It
-// is for the emergency when the daemon is gone; the table itself stays.
-func CloseOrphans(name string) (int, error) {
-	if name == "" {
-		name = DefaultName
-	}
-	ns, err := openNamespace()
-	if err != nil {
-		return 0, err
-	}
-	defer ns.Close()
-	c, err := dial(ns)
-	if err != nil {
-		return 0, fmt.Errorf("close the pinholes of table inet %s: %w", name, err)
-	}
-	defer c.CloseLasting()
-	n, err := closeOrphans(c, name)
-	if err != nil {
-		return n, fmt.Errorf("close the pinholes of table inet %s: %w", name, err)
-	}
-	return n, nil
-}
-
-func closeOrphans(c *nftables.Conn, name string) (int, error) {
-	features, err := probe(c)
-	if err != nil {
-		return 0, err
-	}
-	table, err := findTable(c, name)
-	if err != nil || table == nil {
-		return 0, err
-	}
-	if table.Flags&nftables.TableFlagOwner != 0 {
-		return 0, ownedError(table)
-	}
-	sets, err := c.GetSets(table)
-	if err != nil {
-		return 0, err
-	}
-	// Another version may call its maps otherwise: what can expire is a pinhole.
-	sets = slices.DeleteFunc(sets, func(s *nftables.Set) bool { return !s.HasTimeout })
-	return closeElements(c, features.Destroy, sets...)
-}
-
-// closeElements removes all elements of the sets, those that let somebody in
-// first, and counts these. It never flushes a set: the kernel's message for that
-// is not the library's.
-func closeElements(c *nftables.Conn, destroy bool, sets ...*nftables.Set) (int, error) {
-	const batch = 200
-	closed := 0
-	for _, s := range sets {
-		elements, err := c.GetSetElements(s)
-		if errors.Is(err, unix.ENOENT) {
-			continue
-		}
-		if err != nil {
-			return closed, err
-		}
-		for chunk := range slices.Chunk(elements, batch) {
-			if err := remove(c, destroy, s, refreshed(chunk)); err != nil {
-				return closed, err
-			}
-			if err := c.Flush(); err != nil {
-				return closed, err
-			}
-		}
-		if strings.HasPrefix(s.Name, "dnat") {
-			closed += len(elements)
-		}
-	}
-	return closed, nil
-}
-
-// refreshed returns the elements as they would be added, not as they were read.
-func refreshed(elements []nftables.SetElement) []nftables.SetElement {
-	for i := range elements {
-		elements[i].Expires = 0
-		elements[i].Timeout = max(elements[i].Timeout, time.Second)
-	}
-	return elements
-}
-
-// Pinholes returns what List does, of a table that another process holds.
-func Pinholes(name string) ([]Listed, error) {
-	ns, err := openNamespace()
-	if err != nil {
-		return nil, err
-	}
-	defer ns.Close()
-	c, err := dial(ns)
-	if err != nil {
-		return nil, fmt.Errorf("list pinholes of table inet %s: %w", name, err)
-	}
-	defer c.CloseLasting()
-	var all []Listed
-	rules := newRuleset(name, DefaultMark, DefaultTimeout, 0)
-	for i := range rules.halves {
-		l, err := list(c, &rules.halves[i])
-		if err != nil {
-			return nil, fmt.Errorf("list pinholes of table inet %s: %w", name, err)
-		}
-		all = append(all, l...)
-	}
-	return all, nil
 }
 
 // String is the pinhole as nft list prints its element.

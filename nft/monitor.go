@@ -21,19 +21,16 @@ type monitor struct {
 	table string
 }
 
-func newMonitor(t *Table) (*monitor, error) {
-	own, err := t.conn.GetPortID()
+// newMonitor watches a table for everybody but the netlink port own.
+func newMonitor(table string, own uint32) (*monitor, error) {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("watch nftables: %w", err)
 	}
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: t.namespace.fd()})
-	if err != nil {
-		return nil, err
-	}
-	m := &monitor{conn: c, table: t.cfg.Name}
+	m := &monitor{conn: c, table: table}
 	if err := m.subscribe(own); err != nil {
 		c.Close()
-		return nil, err
+		return nil, fmt.Errorf("watch nftables: %w", err)
 	}
 	return m, nil
 }

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"ftpgate/nft/conntrack"
 )
 
 // restore opens the pinholes of the book again, in a table that has none, with
@@ -47,12 +45,7 @@ func (t *Table) restore(now time.Time) (int, error) {
 
 // usedKeys are the keys of pinholes through which a connection came.
 func (t *Table) usedKeys() (map[key]bool, error) {
-	c, err := conntrack.DialIn(t.namespace.fd())
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	flows, err := c.Dump(t.cfg.Mark, t.cfg.Mark)
+	flows, err := t.flows.Dump(t.cfg.Mark, t.cfg.Mark)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"ftpgate/nft/conntrack"
 )
 
 // Defaults of Config.
@@ -64,8 +66,9 @@ type Table struct {
 	cfg        Config
 	features   Features
 	log        *slog.Logger
-	namespace  *namespace
 	reinstalls atomic.Uint64
+	monitor    *monitor        // for Watch; nil with an owner
+	flows      *conntrack.Conn // tells used pinholes from open ones
 
 	// mu is held from the first message enqueued on conn to the end of its
 	// Flush: messages of two callers must not share a batch.
@@ -76,9 +79,10 @@ type Table struct {
 	book   book
 	closed bool
 
-	// readMu guards reader: long listings must not hold up Open.
+	// readMu guards reader: long listings must not hold up Open. It is taken
+	// after mu, if both are.
 	readMu sync.Mutex
-	reader *nftables.Conn
+	reader *nftables.Conn // nil when closed
 }
 
 // Open installs the table and returns when it is at work. What another Table of
@@ -113,38 +117,55 @@ func (t *Table) Owned() bool { return t.cfg.Owner && t.features.Owner }
 // Reinstalls counts how often the table was put back after somebody removed it.
 func (t *Table) Reinstalls() uint64 { return t.reinstalls.Load() }
 
+// dial opens every connection that will be needed, now: they belong to the
+// network namespace of this thread, and to enter that later from another one
+// would take more rights than CAP_NET_ADMIN.
 func (t *Table) dial() (err error) {
-	if t.namespace, err = openNamespace(); err != nil {
+	if t.conn, err = dial(); err != nil {
 		return err
 	}
-	if t.conn, err = dial(t.namespace); err != nil {
-		return err
-	}
-	if t.reader, err = dial(t.namespace); err != nil {
+	if t.reader, err = dial(); err != nil {
 		return err
 	}
 	if t.features, err = probe(t.conn); err != nil {
 		return err
 	}
 	t.features = t.features.without(t.cfg.Without)
-	return nil
+	if t.flows, err = conntrack.Dial(); err != nil || t.Owned() {
+		return err
+	}
+	own, err := t.conn.GetPortID()
+	if err != nil {
+		return err
+	}
+	t.monitor, err = newMonitor(t.cfg.Name, own)
+	return err
 }
 
 // hangUp closes what dial opened, as far as it came.
 func (t *Table) hangUp() {
 	t.closed = true
-	for _, c := range []*nftables.Conn{t.conn, t.reader} {
-		if c != nil {
-			_ = c.CloseLasting()
-		}
+	if t.conn != nil {
+		_ = t.conn.CloseLasting()
 	}
-	t.namespace.Close()
+	if t.flows != nil {
+		_ = t.flows.Close()
+	}
+	if t.monitor != nil {
+		t.monitor.Close()
+	}
+	t.readMu.Lock()
+	defer t.readMu.Unlock()
+	if t.reader != nil {
+		_ = t.reader.CloseLasting()
+		t.reader = nil
+	}
 }
 
 // dial opens a lasting connection. Buffers are set once, here; otherwise the
 // library asks for their sizes at every Flush.
-func dial(ns *namespace) (*nftables.Conn, error) {
-	return nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(ns.fd()), nftables.WithSockOptions(
+func dial() (*nftables.Conn, error) {
+	return nftables.New(nftables.AsLasting(), nftables.WithSockOptions(
 		func(c *netlink.Conn) error { return c.SetReadBuffer(8 << 20) },
 		func(c *netlink.Conn) error { return c.SetWriteBuffer(1 << 20) },
 	))

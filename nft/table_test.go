@@ -225,28 +225,66 @@ func TestCloseOrphans(t *testing.T) {
 	})
 }
 
+// withRights runs f in the gateway with no more than some capabilities, in a
+// thread that ends with it. f does not end the test.
+func withRights(l *lab.Lab, caps uint32, f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := unix.Setns(l.Gateway.Namespace(), unix.CLONE_NEWNET)
+		if err == nil {
+			sets := [2]unix.CapUserData{{Effective: caps, Permitted: caps}}
+			err = unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &sets[0])
+		}
+		if err == nil {
+			err = f()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
 func TestWithoutTheRight(t *testing.T) {
 	l := labtest.New(t, lab.Options{})
-	var err error
-	done := make(chan struct{})
-	go func() { // its thread has no capabilities any more, and ends with it
-		defer close(done)
-		runtime.LockOSThread()
-		if e := unix.Setns(l.Gateway.Namespace(), unix.CLONE_NEWNET); e != nil {
-			err = e
-			return
-		}
-		none := [2]unix.CapUserData{}
-		if e := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0]); e != nil {
-			err = e
-			return
-		}
-		_, err = nft.Open(nft.Config{Owner: true})
-	}()
-	<-done
+	err := withRights(l, 0, func() error {
+		_, err := nft.Open(nft.Config{Owner: true})
+		return err
+	})
 	if !errors.Is(err, nft.ErrPermission) || !strings.Contains(err.Error(), "setcap cap_net_admin") {
 		t.Errorf("got %v, want how to grant the right", err)
 	}
+}
+
+func TestNetAdminIsRightEnough(t *testing.T) {
+	eachKernel(t, func(s *scene) {
+		ln := s.listen(s.Server, v4.servers)
+		var table *nft.Table
+		err := withRights(s.Lab, 1<<unix.CAP_NET_ADMIN, func() (err error) {
+			table, err = nft.Open(nft.Config{Owner: true, Without: s.without})
+			if err != nil {
+				return err
+			}
+			return table.Open(v4.passive(61000, ln))
+		})
+		if err != nil {
+			s.Fatal(err)
+		}
+		if !table.Owned() {
+			s.nft("flush", "ruleset")
+		}
+		err = withRights(s.Lab, 1<<unix.CAP_NET_ADMIN, func() error {
+			if err := table.Open(v4.passive(61001, ln)); err != nil {
+				return err
+			}
+			if l, err := table.List(); err != nil || len(l) != 2 {
+				s.Errorf("listed %v, %v", l, err)
+			}
+			return table.Release()
+		})
+		if err != nil {
+			s.Error(err)
+		}
+	})
 }
 
 func TestFlushByOthers(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/google/nftables"
@@ -21,24 +22,20 @@ const (
 
 // Watch puts the table back when somebody removes or changes it, with the
 // pinholes that were open and the time that they had left. It returns when ctx
-// is done. With an owner there is nothing to watch for.
+// is done or the Table is released. It is called once at a time. With an owner
+// there is nothing to watch for.
 func (t *Table) Watch(ctx context.Context) error {
 	if t.Owned() {
 		<-ctx.Done()
 		return nil
 	}
-	m, err := newMonitor(t)
-	if err != nil {
-		return fmt.Errorf("watch table inet %s: %w", t.cfg.Name, err)
-	}
-	defer m.Close()
 	var last time.Time
 	for {
-		who, err := m.next(ctx, checkEvery)
+		who, err := t.monitor.next(ctx, checkEvery)
 		if err == nil {
 			pause(ctx, time.Until(last.Add(calm)))
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, os.ErrClosed) {
 			return nil
 		}
 		if err != nil {

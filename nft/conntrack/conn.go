@@ -1,10 +1,13 @@
 package conntrack
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"sync"
+	"syscall"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -14,19 +17,24 @@ import (
 var ErrNotFound = errors.New("no such flow in conntrack")
 
 // A Conn asks conntrack. Its methods may be called concurrently.
-type Conn struct{ nl *netlink.Conn }
+type Conn struct {
+	mu  sync.Mutex // held from a question to its answer
+	nl  *netlink.Conn
+	raw syscall.RawConn // of nl
+}
 
 // Dial connects to conntrack.
-func Dial() (*Conn, error) { return DialIn(0) }
-
-// DialIn connects to the conntrack of the network namespace that a descriptor
-// refers to; 0 is that of the calling thread.
-func DialIn(namespace int) (*Conn, error) {
-	nl, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: namespace})
+func Dial() (*Conn, error) {
+	nl, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
 		return nil, fmt.Errorf("connect to conntrack: %w", err)
 	}
-	return &Conn{nl}, nil
+	raw, err := nl.SyscallConn()
+	if err != nil {
+		nl.Close()
+		return nil, fmt.Errorf("connect to conntrack: %w", err)
+	}
+	return &Conn{nl: nl, raw: raw}, nil
 }
 
 // Close ends the connection.
@@ -44,20 +52,60 @@ func (c *Conn) get(t Tuple, attr uint16) (Flow, error) {
 	if err != nil {
 		return Flow{}, fmt.Errorf("get flow %v: %w", t, err)
 	}
-	replies, err := c.nl.Execute(m)
+	answer, err := c.one(m)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return Flow{}, fmt.Errorf("get flow %v: %w", t, ErrNotFound)
 	case err != nil:
 		return Flow{}, fmt.Errorf("get flow %v: %w", t, err)
-	case len(replies) != 1:
-		return Flow{}, fmt.Errorf("get flow %v: %d answers", t, len(replies))
 	}
-	f, err := parse(replies[0].Data)
+	f, err := parse(answer.Data)
 	if err != nil {
 		return Flow{}, fmt.Errorf("get flow %v: %w", t, err)
 	}
 	return f, nil
+}
+
+// one sends a message and reads the one that answers it. Conntrack says of the
+// only answer to a get that more will follow, for which the library would wait
+// for ever.
+func (c *Conn) one(m netlink.Message) (netlink.Message, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sent, err := c.nl.Send(m)
+	if err != nil {
+		return netlink.Message{}, err
+	}
+	b := make([]byte, 8192)
+	for {
+		var n int
+		var readErr error
+		err := c.raw.Read(func(fd uintptr) bool {
+			n, _, readErr = unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
+			return readErr != unix.EAGAIN
+		})
+		if err = errors.Join(err, readErr); err != nil {
+			return netlink.Message{}, err
+		}
+		var answer netlink.Message
+		if err := answer.UnmarshalBinary(b[:n]); err != nil {
+			return netlink.Message{}, err
+		}
+		switch {
+		case answer.Header.Sequence != sent.Header.Sequence:
+			continue
+		case answer.Header.Type == netlink.Error && len(answer.Data) >= 4:
+			return netlink.Message{}, unix.Errno(-int32(binary.NativeEndian.Uint32(answer.Data)))
+		}
+		return answer, nil
+	}
+}
+
+// execute sends a message and reads all its answers.
+func (c *Conn) execute(m netlink.Message) ([]netlink.Message, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nl.Execute(m)
 }
 
 // Delete removes the flow that began with the tuple; it may be missing. A
@@ -73,7 +121,7 @@ func (c *Conn) delete(orig Tuple, id uint32) error {
 		}
 	})
 	if err == nil {
-		_, err = c.nl.Execute(m)
+		_, err = c.execute(m)
 	}
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("delete flow %v: %w", orig, err)
@@ -90,7 +138,7 @@ func (c *Conn) Dump(mark, mask uint32) ([]Flow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dump flows: %w", err)
 	}
-	replies, err := c.nl.Execute(m)
+	replies, err := c.execute(m)
 	if err != nil {
 		return nil, fmt.Errorf("dump flows: %w", err)
 	}
