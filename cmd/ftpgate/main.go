@@ -29,9 +29,6 @@ type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
 
-// errSilent is a failure whose cause has been printed.
-var errSilent = errors.New("")
-
 // execute runs one command line and returns the exit status.
 func execute(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
