@@ -119,7 +119,7 @@ func TestFetchIsDoneOnce(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	f := &fetcher{dir: dir, release: host, progress: new(bytes.Buffer)}
+	f := &fetcher{dir: dir, wanted: Tests, release: host, progress: new(bytes.Buffer)}
 	fresh := filepath.Join(dir, "tree.new")
 	if err := os.Mkdir(fresh, 0o700); err != nil {
 		t.Fatal(err)

@@ -17,13 +17,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wanted are the packages, in groups that may be resolved together: FTP servers exclude each other.
-var wanted = [][]string{
-	{"vsftpd"},
-	{"proftpd-core"},
-	{"pure-ftpd"},
-	{"curl", "lftp", "tnftp", "nftables", "python3-minimal", "libpython3-stdlib"},
-}
+// Set is what one folder is to hold: packages, in groups that may be resolved together. FTP servers exclude each other.
+type Set [][]string
+
+// The sets. Peers, the gateways that benchmarks compare with, are apart so that tests need not wait for them.
+var (
+	Tests = Set{
+		{"vsftpd"},
+		{"proftpd-core"},
+		{"pure-ftpd"},
+		{"curl", "lftp", "tnftp", "nftables", "python3-minimal", "libpython3-stdlib"},
+	}
+	Peers = Set{
+		{"haproxy"},
+		{"proftpd-core", "proftpd-mod-proxy"},
+		{"ftp-proxy"},
+	}
+)
 
 // unwanted are dependencies that only installing needs; we unpack. The resolver is told that they are there.
 var unwanted = []string{
@@ -34,6 +44,7 @@ var unwanted = []string{
 // fetcher is one run of Fetch.
 type fetcher struct {
 	dir      string // the cache folder
+	wanted   Set
 	apt      string // apt's state, thrown away in the end
 	release  release
 	progress io.Writer
@@ -45,9 +56,14 @@ type release struct {
 	Codename string // "bookworm"
 }
 
-// Fetch unpacks the packages into dir, unless they are there already, and says on progress what it does. Nothing is
-// installed and nothing of the host changes: apt works in dir, and only downloads. It takes no root.
+// Fetch unpacks the packages of Tests into dir: see FetchSet.
 func Fetch(ctx context.Context, dir string, progress io.Writer) (*Tree, error) {
+	return FetchSet(ctx, Tests, dir, progress)
+}
+
+// FetchSet unpacks packages into dir, unless they are there already, and says on progress what it does. Nothing is
+// installed and nothing of the host changes: apt works in dir, and only downloads. It takes no root.
+func FetchSet(ctx context.Context, wanted Set, dir string, progress io.Writer) (*Tree, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -65,12 +81,12 @@ func Fetch(ctx context.Context, dir string, progress io.Writer) (*Tree, error) {
 	}
 	defer unlock()
 
-	f := &fetcher{dir, filepath.Join(dir, "apt"), host, progress}
+	f := &fetcher{dir, wanted, filepath.Join(dir, "apt"), host, progress}
 	if t, err := Open(dir); err == nil && t.version == f.version() {
 		return t, nil
 	}
 	if err := f.fetch(ctx); err != nil {
-		return nil, fmt.Errorf("fetch the test servers and clients: %w", err)
+		return nil, fmt.Errorf("fetch packages for the lab: %w", err)
 	}
 	return Open(dir)
 }
@@ -97,7 +113,7 @@ func (f *fetcher) fetch(ctx context.Context) error {
 	if err := f.run(ctx, "apt-get", "update", "-qq"); err != nil {
 		return f.unreachable(err)
 	}
-	for _, group := range wanted {
+	for _, group := range f.wanted {
 		f.say("downloading %s", strings.Join(group, ", "))
 		args := append([]string{"install", "-qq", "-y", "--download-only"}, group...)
 		if err := f.run(ctx, "apt-get", args...); err != nil {
@@ -109,7 +125,7 @@ func (f *fetcher) fetch(ctx context.Context) error {
 
 // version tells one content of the cache from another.
 func (f *fetcher) version() string {
-	sum := sha256.Sum256(fmt.Append(nil, f.release, wanted, unwanted, places, settings))
+	sum := sha256.Sum256(fmt.Append(nil, f.release, f.wanted, unwanted, places, settings))
 	return fmt.Sprintf("%s %s %x", f.release.ID, f.release.Codename, sum[:8])
 }
 

@@ -40,6 +40,9 @@ func (s *session) pasv(string) {
 	port, ok := s.listenPassive()
 	if ok {
 		a := s.local.As4()
+		if s.server.Advertise.IsValid() {
+			a = s.server.Advertise.As4()
+		}
 		s.reply(227, fmt.Sprintf("Entering Passive Mode (%d,%d,%d,%d,%d,%d).", a[0], a[1], a[2], a[3], port>>8, port&0xff))
 	}
 }
@@ -66,7 +69,7 @@ func (s *session) epsv(arg string) {
 
 func (s *session) listenPassive() (port uint16, ok bool) {
 	s.data.close()
-	ln, err := s.server.listen(netip.AddrPortFrom(s.local, 0).String())
+	ln, err := s.server.listenPassive(s.local)
 	if err != nil {
 		s.reply(425, "No port to listen on: "+err.Error())
 		return 0, false

@@ -17,8 +17,11 @@ package ftpd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -33,9 +36,18 @@ type Server struct {
 	// ActiveFrom is the local port of active data connections: 20 in the wild, which takes a privilege; 0 any.
 	ActiveFrom int
 
+	// Advertise is the IPv4 address that 227 says, for a server behind something that forwards ports and rewrites
+	// nothing; zero: the control connection's own.
+	Advertise netip.Addr
+
+	// PassivePorts are the first and last port of passive data connections; zero: any that is free.
+	PassivePorts [2]uint16
+
 	// Listen and Dial make data sockets where the server is to be found; nil: in the process's own network.
 	Listen func(network, addr string) (net.Listener, error)
 	Dial   func(ctx context.Context, network string, from net.Addr, addr string) (net.Conn, error)
+
+	passiveTurn atomic.Uint32 // counts through PassivePorts
 }
 
 // Serve answers on the listener until ctx ends, then ends its sessions and returns. It closes the listener. A server may
@@ -79,6 +91,24 @@ func (s *Server) listen(addr string) (net.Listener, error) {
 		return net.Listen("tcp", addr)
 	}
 	return s.Listen("tcp", addr)
+}
+
+// listenPassive listens on an address, on a free one of the passive ports.
+func (s *Server) listenPassive(on netip.Addr) (net.Listener, error) {
+	first, last := s.PassivePorts[0], s.PassivePorts[1]
+	if first == 0 {
+		return s.listen(netip.AddrPortFrom(on, 0).String())
+	}
+	size := uint32(last-first) + 1
+	for range size {
+		// In turn, so that a port rests for as long as can be.
+		port := first + uint16(s.passiveTurn.Add(1)%size)
+		ln, err := s.listen(netip.AddrPortFrom(on, port).String())
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return ln, err
+		}
+	}
+	return nil, fmt.Errorf("ports %d to %d are taken: %w", first, last, syscall.EADDRINUSE)
 }
 
 func (s *Server) dial(ctx context.Context, from net.Addr, addr string) (net.Conn, error) {

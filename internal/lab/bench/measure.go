@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"ftpgate/internal/lab/bench/load"
+	"ftpgate/internal/lab/bench/stand"
+)
+
+// measure is one thing to find out about each kind. It is told which round it
+// is in, and notes results.
+type measure struct {
+	name string
+	run  func(*round, context.Context, *stand.Stand) error
+}
+
+// measures are all of them, in the order of a round. The one that restarts the
+// gateway and leaves thousands of sessions behind comes last.
+var measures = []measure{
+	{"bulk", (*round).bulk},
+	{"transfers", (*round).transfers},
+	{"setups", (*round).setups},
+	{"probe", (*round).probe},
+	{"idle", (*round).idle},
+}
+
+// alone is the measure that is about ftpgate's table and has no other kind.
+const alone = "pinholes"
+
+func measureNames() []string {
+	names := []string{}
+	for _, m := range measures {
+		names = append(names, m.name)
+	}
+	return append(names, alone)
+}
+
+// bulk is one transfer of many bytes, each way, passive and active.
+func (r *round) bulk(_ context.Context, st *stand.Stand) error {
+	for _, up := range []bool{false, true} {
+		for _, active := range []bool{false, true} {
+			if active && !st.Kind.Active {
+				continue
+			}
+			o, err := st.Load.Do(load.Job{Do: load.Bulk, Server: st.Kind.Target, Up: up, Active: active, Bytes: r.o.bytes})
+			if err != nil {
+				return err
+			}
+			name := "bulk." + choose(up, "up", "down") + "." + choose(active, "active", "passive")
+			r.note(st, name+".rate", "MB/s", float64(o.Bytes)/1e6/o.Seconds)
+			r.note(st, name+".cpu", "s/GiB", o.Busy/float64(o.Bytes)*(1<<30))
+		}
+	}
+	return nil
+}
+
+// transfers is many small files, from few sessions and many.
+func (r *round) transfers(_ context.Context, st *stand.Stand) error {
+	for _, sessions := range []int{1, 8, 64} {
+		o, err := st.Load.Do(load.Job{Do: load.Transfers, Server: st.Kind.Target, Sessions: sessions, Seconds: r.o.seconds})
+		if err != nil {
+			return err
+		}
+		name := fmt.Sprintf("transfers.%d", sessions)
+		r.note(st, name+".rate", "1/s", float64(o.Count)/o.Seconds)
+		r.note(st, name+".cpu", "µs", o.Busy/float64(o.Count)*1e6)
+		r.percentiles(st, name+".reply", o.Reply)
+		r.percentiles(st, name+".done", o.Done)
+	}
+	return nil
+}
+
+// setups is sessions begun and ended.
+func (r *round) setups(_ context.Context, st *stand.Stand) error {
+	for _, workers := range []int{1, 16} {
+		o, err := st.Load.Do(load.Job{Do: load.Setups, Server: st.Kind.Target, Sessions: workers, Seconds: r.o.seconds})
+		if err != nil {
+			return err
+		}
+		name := fmt.Sprintf("setups.%d", workers)
+		r.note(st, name+".rate", "1/s", float64(o.Count)/o.Seconds)
+		r.note(st, name+".cpu", "µs", o.Busy/float64(o.Count)*1e6)
+	}
+	return nil
+}
+
+// besideRate is the bulk that runs beside the probe, in bytes per second.
+const besideRate = 100e6
+
+// probe is a session that wants little while another moves much.
+func (r *round) probe(_ context.Context, st *stand.Stand) error {
+	end, err := st.Load.Begin(load.Job{Do: load.Bulk, Server: st.Kind.Target, Bytes: r.o.besideBytes(), Pace: besideRate})
+	if err != nil {
+		return err
+	}
+	o, probeErr := st.Probe.Do(load.Job{Do: load.Probe, Server: st.Kind.Target, Seconds: r.o.seconds})
+	beside, err := end()
+	if err != nil {
+		return err
+	}
+	if probeErr != nil {
+		return probeErr
+	}
+	r.percentiles(st, "probe.reply", o.Reply)
+	r.percentiles(st, "probe.done", o.Done)
+	r.note(st, "probe.beside", "MB/s", float64(beside.Bytes)/1e6/beside.Seconds)
+	return nil
+}
+
+// besideBytes keep the bulk running for a little longer than the probe.
+func (o options) besideBytes() int64 { return int64((o.seconds + 0.3) * besideRate) }
+
+// idle is what sessions cost that do nothing: memory, and time of one that does
+// something.
+func (r *round) idle(ctx context.Context, st *stand.Stand) error {
+	if err := st.Restart(ctx); err != nil { // memory that earlier measures took would count
+		return err
+	}
+	var empty int64
+	if st.HasProcess() {
+		var err error
+		if empty, err = st.PSS(); err != nil {
+			return err
+		}
+	}
+	for _, n := range r.o.idle {
+		if n > st.Kind.Idle {
+			break
+		}
+		if err := r.idleAt(st, n, empty); err != nil {
+			return fmt.Errorf("with %d idle sessions: %w", n, err)
+		}
+	}
+	if _, err := st.Load.Do(load.Job{Do: load.Release}); err != nil {
+		return err
+	}
+	if err := st.Restart(ctx); err != nil {
+		return err
+	}
+	return st.Drained(ctx)
+}
+
+func (r *round) idleAt(st *stand.Stand, n int, empty int64) error {
+	if _, err := st.Load.Do(load.Job{Do: load.Hold, Server: st.Kind.Target, Sessions: n}); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("idle.%d", n)
+	if st.HasProcess() {
+		pss, err := st.PSS()
+		if err != nil {
+			return err
+		}
+		r.note(st, name+".pss", "KiB/session", float64(pss-empty)/float64(n))
+	}
+	o, err := st.Load.Do(load.Job{Do: load.Noops, Server: st.Kind.Target, Count: r.o.noops})
+	if err != nil {
+		return err
+	}
+	r.percentiles(st, name+".noop", o.Reply)
+	return nil
+}
+
+func choose(b bool, yes, no string) string {
+	if b {
+		return yes
+	}
+	return no
+}
