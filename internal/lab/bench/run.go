@@ -141,16 +141,28 @@ func (o options) measure(ctx context.Context, stands []*stand.Stand, rep *report
 				}
 			}
 		}
+		if o.wants(alone) && slices.ContainsFunc(o.kinds, isFTPGate) {
+			progress("round %d of %d: %s", r.number, o.rounds, alone)
+			if err := r.pinholes(); err != nil {
+				return fmt.Errorf("%s: %w", alone, err)
+			}
+		}
 	}
 	return nil
 }
+
+func isFTPGate(k stand.Kind) bool { return k.Name == stand.FTPGate }
 
 func (o options) wants(measure string) bool {
 	return len(o.measures) == 0 || slices.Contains(o.measures, measure)
 }
 
+// finish shows what was found, also of a run that was broken off.
 func (o options) finish(rep *report.Report) error {
-	return rep.Write(os.Stdout)
+	if err := rep.Write(os.Stdout); err != nil || o.out == "" {
+		return err
+	}
+	return rep.Draw(o.out)
 }
 
 func progress(format string, args ...any) {

@@ -30,7 +30,7 @@ var (
 	}
 	Peers = Set{
 		{"haproxy"},
-		{"proftpd-core", "proftpd-mod-proxy"},
+		{"proftpd-core", "proftpd-mod-proxy", "proftpd-mod-crypto"}, // the proxy module uses the TLS library of the other
 		{"ftp-proxy"},
 	}
 )

@@ -85,11 +85,15 @@ func (t target) against() string {
 }
 
 func (r *Report) writeTargets(w io.Writer) error {
-	fmt.Fprint(w, "\nTargets of ftpgate\n\n")
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(tw, "measure\tagainst\treached\tmust\taim\t\t\n")
+	fmt.Fprint(tw, "target of ftpgate\tagainst\treached\tmust\taim\t\t\n")
+	missing := 0
 	for _, t := range targets {
 		value, ok := t.reached(r)
+		if !ok {
+			missing++
+			continue
+		}
 		sign, aim := "≥", "–"
 		if t.atMost {
 			sign = "≤"
@@ -97,11 +101,17 @@ func (r *Report) writeTargets(w io.Writer) error {
 		if t.aim != 0 {
 			aim = sign + " " + number(t.aim)
 		}
-		reached, verdict := "–", "not measured"
-		if ok {
-			reached, verdict = number(value), t.verdict(value)
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s %s\t%s\t%s\t\n", t.measure, t.against(), reached, sign, number(t.must), aim, verdict)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s %s\t%s\t%s\t\n", t.measure, t.against(), number(value), sign, number(t.must), aim, t.verdict(value))
 	}
-	return tw.Flush()
+	if missing == len(targets) {
+		return nil
+	}
+	fmt.Fprintln(w)
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	if missing > 0 {
+		fmt.Fprintf(w, "%d more targets were not measured in this run.\n", missing)
+	}
+	return nil
 }

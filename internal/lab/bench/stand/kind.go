@@ -38,12 +38,14 @@ var (
 // Kinds are all of them, those that others are compared with first.
 //
 // Where sessions are processes, nine thousand of them are not asked for: they
-// take minutes to start and more memory than a small machine has.
+// take minutes to start and more memory than a small machine has. mod_proxy ends
+// sessions without a word from about the 960th on, SuSE's proxy refuses them from
+// the 512th.
 var Kinds = []Kind{
 	{Name: Forward, Title: "forwarding", Target: atServer, Active: true, Idle: 9000, routed: true},
 	{Name: Kernel, Title: "kernel helper", Target: atGateway, Active: true, Idle: 9000, start: startKernel},
 	{Name: FTPGate, Title: "ftpgate", Target: atGateway, Active: true, Idle: 9000, start: startFTPGate},
 	{Name: HAProxy, Title: "HAProxy", Target: atGateway, Peers: true, Idle: 9000, masquerade: true, start: startHAProxy},
-	{Name: "modproxy", Title: "mod_proxy", Target: atGateway, Active: true, Peers: true, Idle: 1000, start: startModProxy},
-	{Name: "suse", Title: "SuSE ftp-proxy", Target: atGateway, Active: true, Peers: true, Idle: 1000, start: startSuSE},
+	{Name: "modproxy", Title: "mod_proxy", Target: atGateway, Active: true, Peers: true, Idle: 500, start: startModProxy},
+	{Name: "suse", Title: "SuSE ftp-proxy", Target: atGateway, Active: true, Peers: true, Idle: 500, start: startSuSE},
 }

@@ -32,7 +32,8 @@ listen data
   server ftp 10.0.0.5
 `, firstStatic, lastStatic)
 
-const modProxyConfig = `LoadModule mod_proxy.c
+const modProxyConfig = `LoadModule mod_tls.c
+LoadModule mod_proxy.c
 DefaultAddress 198.51.100.1
 Port 21
 ServerName "lab"
