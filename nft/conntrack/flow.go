@@ -18,6 +18,10 @@ type Flow struct {
 	State          TCPState
 	Bytes, Packets [2]uint64 // of the original and of the reply direction
 	ID             uint32    // tells flows apart that have the same tuples
+
+	// AcceptorClosed says that the side that was dialled sent the first FIN. It
+	// then keeps its end of the connection in TIME_WAIT.
+	AcceptorClosed bool
 }
 
 // Status are bits of what conntrack knows of a flow (IPS_* in the kernel).

@@ -101,13 +101,19 @@ func (s *scene) through(from *lab.Host, p nft.Pinhole, ln net.Listener) (dialled
 
 func (s *scene) connect(from *lab.Host, at netip.AddrPort, ln net.Listener) (dialled, accepted net.Conn) {
 	s.Helper()
+	return s.connectFrom(from, nil, at, ln)
+}
+
+func (s *scene) connectFrom(from *lab.Host, local net.Addr, at netip.AddrPort, ln net.Listener) (dialled, accepted net.Conn) {
+	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), 5*time.Second)
 	defer cancel()
-	dialled, err := from.Dial(ctx, "tcp", at.String())
+	dialled, err := from.DialFrom(ctx, "tcp", local, at.String())
 	if err != nil {
 		s.Fatal(err)
 	}
 	s.Cleanup(func() { dialled.Close() })
+	ln.(*net.TCPListener).SetDeadline(time.Now().Add(5 * time.Second))
 	if accepted, err = ln.Accept(); err != nil {
 		s.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,13 @@ type ListenConfig struct {
 	// ports are free for the next connection.
 	Reap bool
 
+	// Linger has Reap wait with flows that the side that was dialled has closed.
+	// That side remembers the connection in TIME_WAIT, 60 seconds on Linux, but
+	// conntrack would not: it could give the same source port to a connection
+	// from somebody else, whom the other side then refuses. The Destroy event
+	// comes at once all the same, and not again. 0: reaped like the others.
+	Linger time.Duration
+
 	// Resync is called with all marked flows after events were lost, from the
 	// goroutine of Run. Flows that are not among them have ended unseen.
 	Resync func([]Flow)
@@ -67,6 +75,7 @@ type Listener struct {
 	events  *netlink.Conn
 	ask     *Conn
 	resyncs atomic.Uint64
+	ended   lingering // owned by Run
 }
 
 // Listen subscribes: from its return on no event is missed, though they are
@@ -87,7 +96,7 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 		ask.Close()
 		return nil, fmt.Errorf("listen to conntrack: %w", err)
 	}
-	return &Listener{cfg: cfg, events: events, ask: ask}, nil
+	return &Listener{cfg: cfg, events: events, ask: ask, ended: newLingering()}, nil
 }
 
 func subscribe(cfg ListenConfig) (*netlink.Conn, error) {
@@ -143,25 +152,41 @@ func (l *Listener) Run(ctx context.Context, f func(Event)) error {
 	defer l.events.Close()
 	stop := context.AfterFunc(ctx, func() { _ = l.events.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
+	var deadline time.Time
 	for {
+		if due := l.ended.due(); !due.Equal(deadline) {
+			deadline = due
+			if err := l.events.SetReadDeadline(due); err != nil {
+				return fmt.Errorf("follow conntrack: %w", err)
+			}
+		}
+		if ctx.Err() != nil { // its deadline may have been overwritten just now
+			return nil
+		}
 		messages, err := l.events.Receive()
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, unix.ENOBUFS):
-			err = l.resync()
+			err = l.resync(f)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			err = nil
+		}
+		for _, m := range messages {
+			if err == nil {
+				err = l.deliver(m, f)
+			}
+			if errors.Is(err, errMalformed) { // lost to us: like an overflow
+				err = l.resync(f)
+			}
+		}
+		for _, flow := range l.ended.over(time.Now()) {
+			if err == nil {
+				err = l.ask.delete(flow.orig, flow.id)
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("follow conntrack: %w", err)
-		}
-		for _, m := range messages {
-			err := l.deliver(m, f)
-			if errors.Is(err, errMalformed) { // lost to us: like an overflow
-				err = l.resync()
-			}
-			if err != nil {
-				return fmt.Errorf("follow conntrack: %w", err)
-			}
 		}
 	}
 }
@@ -185,35 +210,51 @@ func (l *Listener) deliver(m netlink.Message, f func(Event)) error {
 		}
 		return err
 	}
+	if e.Type == Destroy && l.ended.forget(e.ID) {
+		return nil // delivered when its connection ended
+	}
 	f(e)
 	if e.Type == Update {
-		return l.reap(e.Flow)
+		return l.reap(e.Flow, f)
 	}
 	return nil
 }
 
 // reap deletes a flow whose connection has ended. Control connections to
 // ourselves are marked too, but not translated: they are left to the kernel.
-func (l *Listener) reap(flow Flow) error {
-	if !l.cfg.Reap || !flow.State.Over() || flow.Status&DNAT == 0 {
+func (l *Listener) reap(flow Flow, f func(Event)) error {
+	switch {
+	case !l.cfg.Reap || !flow.State.Over() || flow.Status&DNAT == 0 || l.ended.has(flow.ID):
 		return nil
+	case l.cfg.Linger == 0 || !flow.AcceptorClosed || flow.State != TimeWait:
+		return l.ask.delete(flow.Orig, flow.ID)
 	}
-	return l.ask.delete(flow.Orig, flow.ID)
+	final, err := l.ask.Get(flow.Orig)
+	switch {
+	case errors.Is(err, ErrNotFound) || err == nil && final.ID != flow.ID:
+		return nil // gone: its own event says so
+	case err != nil:
+		return err
+	}
+	l.ended.add(final, time.Now().Add(l.cfg.Linger))
+	f(Event{Destroy, final})
+	return nil
 }
 
-// resync makes up for lost events: what has ended meanwhile is reaped, and
-// Resync learns what there is.
-func (l *Listener) resync() error {
+// resync makes up for lost events: Resync learns what there is, and what has
+// ended meanwhile is reaped.
+func (l *Listener) resync(f func(Event)) error {
 	l.resyncs.Add(1)
 	flows, err := l.ask.Dump(l.cfg.Mark, l.cfg.Mark)
 	if err != nil {
 		return err
 	}
+	l.ended.keep(flows)
 	if l.cfg.Resync != nil {
 		l.cfg.Resync(flows)
 	}
 	for _, flow := range flows {
-		if err := l.reap(flow); err != nil {
+		if err := l.reap(flow, f); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package conntrack_test
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -14,8 +15,8 @@ func TestEventsOfATransfer(t *testing.T) {
 	eachFamily(t, func(s *scene) {
 		_, events := s.listening(conntrack.ListenConfig{Reap: true})
 		c := s.dial()
-		ln := s.listen(s.Server, s.server)
 		for i, size := range []int64{1, 1 << 10, 3<<20 + 17} {
+			ln := s.listen(s.Server, s.server) // another port each time, as of an FTP server
 			p := s.passive(uint16(61000+i), ln)
 			dialled, accepted := s.through(s.Client, p, ln)
 			orig := conntrack.Tuple{Src: addrOf(dialled.LocalAddr()), Dst: p.At}
@@ -28,7 +29,11 @@ func TestEventsOfATransfer(t *testing.T) {
 			if e.Orig != orig || e.Mark&mark == 0 {
 				t.Errorf("destroy: %+v, want %v", e, orig)
 			}
-			if down, up := e.Payload(1), e.Payload(0); down != uint64(size) || up != 0 {
+			// Exact, but for what a busy machine makes TCP send again: whole
+			// segments down, selective acknowledgements up.
+			down, up := e.Payload(1), e.Payload(0)
+			again := uint64(size) / 20
+			if down < uint64(size) || down > uint64(size)+again || up > again {
 				t.Errorf("counted %d bytes down and %d up, want %d and 0", down, up, size)
 			}
 			if took := time.Since(began); took > 2*time.Second {
@@ -117,6 +122,45 @@ func TestReapLeavesControlConnections(t *testing.T) {
 	})
 }
 
+// Two connections from the same port of the client to the same port of the
+// server: the server, which closed the first one, still remembers it.
+func TestLinger(t *testing.T) {
+	eachFamily(t, func(s *scene) {
+		_, events := s.listening(conntrack.ListenConfig{Reap: true, Linger: 500 * time.Millisecond})
+		ln := s.listen(s.Server, s.server)
+		from := &net.TCPAddr{IP: s.client.AsSlice(), Port: 40000}
+		c := s.dial()
+		var sources []netip.AddrPort
+		began := time.Now()
+		for port := uint16(61000); port < 61002; port++ {
+			p := s.passive(port, ln)
+			if err := s.table.Open(p); err != nil {
+				t.Fatal(err)
+			}
+			dialled, accepted := s.connectFrom(s.Client, from, p.At, ln)
+			sources = append(sources, addrOf(accepted.RemoteAddr()))
+			s.send(1000, accepted, dialled)
+			if e := s.next(events, conntrack.Destroy); e.Orig.Dst != p.At || e.Payload(1) != 1000 {
+				t.Errorf("destroy: %+v with %d bytes", e, e.Payload(1))
+			}
+		}
+		if time.Since(began) < 400*time.Millisecond && sources[0] == sources[1] {
+			t.Errorf("both left from %v", sources[0])
+		}
+		s.until("the flows go", func() bool {
+			flows, err := c.Dump(mark, mark)
+			return err == nil && len(flows) == 0
+		})
+		// The next event of an end is not theirs.
+		p := s.passive(61002, ln)
+		dialled, accepted := s.through(s.Client, p, ln)
+		s.send(1, dialled, accepted)
+		if e := s.next(events, conntrack.Destroy); e.Orig.Dst != p.At {
+			t.Errorf("the end of %v a second time", e.Orig)
+		}
+	})
+}
+
 func TestLostEvents(t *testing.T) {
 	eachFamily(t, func(s *scene) {
 		resynced := make(chan []conntrack.Flow, 1)
@@ -124,13 +168,14 @@ func TestLostEvents(t *testing.T) {
 			Buffer: 4096, Reap: true,
 			Resync: func(f []conntrack.Flow) { resynced <- f },
 		})
-		ln := s.listen(s.Server, s.server)
 		var over, running nft.Pinhole
 		for i := range 40 { // nobody reads: the buffer overflows
+			ln := s.listen(s.Server, s.server)
 			over = s.passive(uint16(61000+i), ln)
 			dialled, accepted := s.through(s.Client, over, ln)
 			s.send(10, accepted, dialled)
 		}
+		ln := s.listen(s.Server, s.server)
 		running = s.passive(62000, ln)
 		s.through(s.Client, running, ln)
 

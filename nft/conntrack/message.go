@@ -27,7 +27,8 @@ const (
 	ctaIPv4Src, ctaIPv4Dst, ctaIPv6Src, ctaIPv6Dst = 1, 2, 3, 4
 	ctaProtoNum, ctaProtoSrcPort, ctaProtoDstPort  = 1, 2, 3
 	ctaCountersPackets, ctaCountersBytes           = 1, 2
-	ctaProtoInfoTCP, ctaProtoInfoTCPState          = 1, 1
+	ctaProtoInfoTCP                                = 1
+	ctaTCPState, ctaTCPFlagsReply                  = 1, 5
 )
 
 // headerLen is the length of struct nfgenmsg, before the attributes.
@@ -136,14 +137,21 @@ func parsePorts(ad *netlink.AttributeDecoder) (src, dst uint16, err error) {
 func (f *Flow) parseProtoInfo(ad *netlink.AttributeDecoder) error {
 	for ad.Next() {
 		if ad.Type() == ctaProtoInfoTCP {
-			ad.Nested(func(ad *netlink.AttributeDecoder) error {
-				for ad.Next() {
-					if ad.Type() == ctaProtoInfoTCPState {
-						f.State = TCPState(ad.Uint8())
-					}
-				}
-				return nil
-			})
+			ad.Nested(f.parseTCP)
+		}
+	}
+	return nil
+}
+
+func (f *Flow) parseTCP(ad *netlink.AttributeDecoder) error {
+	const closeInit = 4 // IP_CT_TCP_FLAG_CLOSE_INIT
+	for ad.Next() {
+		switch ad.Type() {
+		case ctaTCPState:
+			f.State = TCPState(ad.Uint8())
+		case ctaTCPFlagsReply: // struct nf_ct_tcp_flags: flags, mask
+			b := ad.Bytes()
+			f.AcceptorClosed = len(b) > 0 && b[0]&closeInit != 0
 		}
 	}
 	return nil

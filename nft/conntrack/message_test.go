@@ -20,7 +20,8 @@ func sample(t testing.TB, addr string) []byte {
 		ae.Uint32(ctaID, 7)
 		ae.Nested(ctaProtoInfo, func(ae *netlink.AttributeEncoder) error {
 			ae.Nested(ctaProtoInfoTCP, func(ae *netlink.AttributeEncoder) error {
-				ae.Uint8(ctaProtoInfoTCPState, uint8(TimeWait))
+				ae.Uint8(ctaTCPState, uint8(TimeWait))
+				ae.Bytes(ctaTCPFlagsReply, []byte{4, 0})
 				return nil
 			})
 			return nil
@@ -43,7 +44,7 @@ func TestParse(t *testing.T) {
 	for _, addr := range []string{"198.51.100.7:50000", "[2001:db8:1::7]:50000"} {
 		ap := netip.MustParseAddrPort(addr)
 		want := Flow{Orig: Tuple{ap, ap}, Reply: Tuple{ap, ap}, Mark: 0x400, Status: DNAT, State: TimeWait,
-			Bytes: [2]uint64{1 << 40, 1 << 40}, Packets: [2]uint64{3, 3}, ID: 7}
+			Bytes: [2]uint64{1 << 40, 1 << 40}, Packets: [2]uint64{3, 3}, ID: 7, AcceptorClosed: true}
 		b := sample(t, addr)
 		if got, err := parse(b); err != nil || got != want {
 			t.Errorf("got %+v, %v; want %+v", got, err, want)
