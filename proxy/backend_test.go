@@ -20,16 +20,17 @@ func down(t *testing.T) netip.AddrPort {
 	return addrPort(l.Addr())
 }
 
-// silent returns an address that answers no SYN: its queue of connections is full.
-func silent(t *testing.T) netip.AddrPort {
+// silent returns an address that answers no SYN, and its listening socket:
+// the queue of connections is full.
+func silent(t *testing.T) (at netip.AddrPort, fd int) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	at := unix.SockaddrInet4{Addr: netip.MustParseAddr(backendAddr).As4()}
-	if err := unix.Bind(fd, &at); err != nil {
+	bound := unix.SockaddrInet4{Addr: netip.MustParseAddr(backendAddr).As4()}
+	if err := unix.Bind(fd, &bound); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Listen(fd, 0); err != nil {
@@ -39,16 +40,16 @@ func silent(t *testing.T) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at = *sa.(*unix.SockaddrInet4)
+	bound = *sa.(*unix.SockaddrInet4)
 	filler, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(filler) })
-	if err := unix.Connect(filler, &at); err != nil {
+	if err := unix.Connect(filler, &bound); err != nil {
 		t.Fatal(err)
 	}
-	return netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port))
+	return netip.AddrPortFrom(netip.AddrFrom4(bound.Addr), uint16(bound.Port)), fd
 }
 
 func (g *gateway) wantBackendUp(at netip.AddrPort, up float64) {
@@ -61,7 +62,8 @@ func (g *gateway) wantBackendUp(at netip.AddrPort, up float64) {
 // Edge 83: a backend that is down gives a sentence, not a bare close, and
 // shows in the metrics; so does one that does not answer at all.
 func TestBackendIsDown(t *testing.T) {
-	for name, at := range map[string]netip.AddrPort{"refused": down(t), "no answer": silent(t)} {
+	full, _ := silent(t)
+	for name, at := range map[string]netip.AddrPort{"refused": down(t), "no answer": full} {
 		t.Run(name, func(t *testing.T) {
 			g := newGateway(t, func(_ *Settings, s *Service) {
 				s.Backends = []netip.AddrPort{at}
