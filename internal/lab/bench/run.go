@@ -80,8 +80,10 @@ func (o options) newReport() (*report.Report, error) {
 func (o options) build(ctx context.Context, dir string) ([]*stand.Stand, error) {
 	set := stand.Setting{Self: "/proc/self/exe", Dir: dir, Files: []int64{o.bytes, o.besideBytes()}}
 	var err error
-	if set.Program, err = o.daemon(ctx, dir); err != nil {
-		return nil, err
+	if slices.ContainsFunc(o.kinds, isFTPGate) {
+		if set.Program, err = o.daemon(ctx, dir); err != nil {
+			return nil, err
+		}
 	}
 	if slices.ContainsFunc(o.kinds, func(k stand.Kind) bool { return k.Peers }) {
 		if set.Peers, err = fetchPeers(ctx); err != nil {

@@ -19,6 +19,7 @@ type Chart struct {
 // Series is one line.
 type Series struct {
 	Name   string
+	Colour int // which of the colours: a kind has the same one in all charts
 	Points []Point
 }
 
@@ -36,7 +37,7 @@ const (
 )
 
 // colours can be told apart by people who see fewer of them (Okabe and Ito).
-var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"}
+var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"}
 
 // SVG draws the chart.
 func (c Chart) SVG() string {
@@ -48,7 +49,7 @@ func (c Chart) SVG() string {
 	c.axes(&b)
 	x, y := c.scaleX(), c.scaleY()
 	for i, s := range c.Series {
-		colour := colours[i%len(colours)]
+		colour := colours[s.Colour%len(colours)]
 		var line []string
 		for _, p := range s.Points {
 			px, py := left+x.at(p.X)*plotWidth, top+(1-y.at(p.Y))*plotHeight

@@ -46,15 +46,15 @@ func (r *Report) Draw(dir string) error {
 func (r *Report) plot(c curve) Chart {
 	chart := c.chart
 	kinds := r.kinds()
-	for _, kind := range kinds {
-		if s := (Series{kind, r.points(c, kind, c.suffix)}); len(s.Points) > 0 {
+	for i, kind := range kinds {
+		if s := (Series{kind, i, r.points(c, kind, c.suffix)}); len(s.Points) > 0 {
 			chart.Series = append(chart.Series, s)
 		}
 	}
 	if c.suffix == ".p50" && len(chart.Series) == 1 {
 		kind := chart.Series[0].Name
 		chart.Series[0].Name = "p50"
-		chart.Series = append(chart.Series, Series{"p99", r.points(c, kind, ".p99")})
+		chart.Series = append(chart.Series, Series{"p99", len(kinds), r.points(c, kind, ".p99")})
 	}
 	return chart
 }
