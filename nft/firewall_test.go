@@ -196,3 +196,22 @@ func TestSetListen(t *testing.T) {
 		s.wantMarked(addrOf(second.Addr()), at, at)
 	})
 }
+
+// A control listener on an address that is also the target of pinholes: only
+// what comes through a pinhole changes its source.
+func TestControlConnectionsKeepTheirSource(t *testing.T) {
+	eachKernel(t, func(s *scene) {
+		for _, a := range both {
+			control, ln := s.listen(s.Gateway, a.wan), s.listen(s.Gateway, a.wan)
+			table := s.open(nft.Config{Listen: []netip.AddrPort{addrOf(control.Addr())}})
+			p := a.passive(61000, ln)
+			s.mustOpen(table, p)
+			s.pass(s.Client, addrOf(control.Addr()), control).wantSource(a.client, 0)
+			s.pass(s.Gateway, addrOf(control.Addr()), control).wantSource(a.wan, 0)
+			s.pass(s.Client, p.At, ln).wantSource(a.lan, 0)
+			if err := table.Release(); err != nil {
+				s.Fatal(err)
+			}
+		}
+	})
+}

@@ -23,30 +23,41 @@ func (t *Table) List() ([]Listed, error) {
 	if t.reader == nil {
 		return nil, ErrClosed
 	}
-	var all []Listed
-	for i := range rules.halves {
-		l, err := list(t.reader, &rules.halves[i])
-		if err != nil {
-			return nil, fmt.Errorf("list pinholes of table inet %s: %w", t.cfg.Name, err)
-		}
-		all = append(all, l...)
+	all, err := listAll(t.reader, rules)
+	if err != nil {
+		return nil, fmt.Errorf("list pinholes of table inet %s: %w", t.cfg.Name, err)
 	}
 	return all, nil
 }
 
-// Pinholes returns what List does, of a table that another process holds.
+// Pinholes returns what List does, of a table that another process holds. No
+// table has no pinholes.
 func Pinholes(name string) ([]Listed, error) {
 	c, err := dial()
 	if err != nil {
 		return nil, fmt.Errorf("list pinholes of table inet %s: %w", name, err)
 	}
 	defer c.CloseLasting()
+	all, err := listAll(c, newRuleset(name, DefaultMark, DefaultTimeout, 0))
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil, nil
+	case errors.Is(err, unix.EPERM):
+		err = ErrPermission
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list pinholes of table inet %s: %w", name, err)
+	}
+	return all, nil
+}
+
+// listAll lists both families.
+func listAll(c *nftables.Conn, r *ruleset) ([]Listed, error) {
 	var all []Listed
-	rules := newRuleset(name, DefaultMark, DefaultTimeout, 0)
-	for i := range rules.halves {
-		l, err := list(c, &rules.halves[i])
+	for i := range r.halves {
+		l, err := list(c, &r.halves[i])
 		if err != nil {
-			return nil, fmt.Errorf("list pinholes of table inet %s: %w", name, err)
+			return nil, err
 		}
 		all = append(all, l...)
 	}

@@ -42,29 +42,26 @@ func TestList(t *testing.T) {
 	})
 }
 
-// Without Watch, whoever opens a pinhole finds out that the table is gone.
-func TestOpenReinstalls(t *testing.T) {
+func TestPinholesOfAnotherProcess(t *testing.T) {
 	eachKernel(t, func(s *scene) {
-		s.without.Owner = true
-		table := s.open(nft.Config{})
-		ln := s.listen(s.Server, v4.servers)
-		before, p := v4.passive(61000, ln), v4.passive(61001, ln)
-		for round, write := range []func() error{
-			func() error { return table.Open(p) },
-			func() error { return table.Renew(p) },
-			func() error { return table.Close(v4.passive(61001, ln)) },
-			func() error { return table.SetListen([]netip.AddrPort{netip.AddrPortFrom(v4.wan, 21)}) },
-		} {
-			s.mustOpen(table, before)
-			s.nft("flush ruleset")
-			if err := write(); err != nil {
-				s.Errorf("write %d: %v", round, err)
+		listed := func() (l []nft.Listed) {
+			s.Helper()
+			err := s.Gateway.Do(func() (err error) {
+				l, err = nft.Pinholes(nft.DefaultName)
+				return err
+			})
+			if err != nil {
+				s.Fatal(err)
 			}
-			if n := table.Reinstalls(); n != uint64(round+1) {
-				s.Errorf("write %d: %d reinstallations", round, n)
-			}
-			s.pass(s.Client, before.At, ln)
-			s.forget(v4)
+			return l
+		}
+		if l := listed(); len(l) != 0 {
+			s.Errorf("without a table: %v", l)
+		}
+		to := netip.AddrPortFrom(v4.servers, 4000)
+		s.startOther(to)
+		if l := listed(); len(l) != 1 || l[0].To != to || l[0].Source != crashed(to).Source {
+			s.Errorf("listed %v, want %v", l, crashed(to))
 		}
 	})
 }

@@ -1,14 +1,11 @@
 package nft_test
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"net/netip"
 	"os"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -285,101 +282,4 @@ func TestNetAdminIsRightEnough(t *testing.T) {
 			s.Error(err)
 		}
 	})
-}
-
-func TestFlushByOthers(t *testing.T) {
-	labtest.NeedRoot(t)
-	s := &scene{labtest.New(t, lab.Options{SecondClient: true}), t, nft.Features{}}
-	table := s.open(nft.Config{})
-	ln := s.listen(s.Server, v4.servers)
-	p := v4.passive(61000, ln)
-	s.mustOpen(table, p)
-	s.nft("flush", "ruleset")
-	if out, err := s.tryNFT("delete", "table", "inet", "ftpgate"); err == nil {
-		t.Errorf("another process deleted an owned table: %s", out)
-	}
-	s.pass(s.Client, p.At, ln)
-	if n := table.Reinstalls(); n != 0 {
-		t.Errorf("%d reinstallations of a table that never went", n)
-	}
-}
-
-// logged collects what is logged.
-type logged struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func TestWatchReinstalls(t *testing.T) {
-	labtest.NeedRoot(t)
-	removals := map[string]string{
-		"ruleset flushed":   "flush ruleset",
-		"table deleted":     "delete table inet ftpgate",
-		"table replaced":    "delete table inet ftpgate; add table inet ftpgate",
-		"rules flushed":     "flush table inet ftpgate",
-		"one chain flushed": "flush chain inet ftpgate leave",
-		"a rule added":      "add rule inet ftpgate leave counter",
-		"made dormant":      "add table inet ftpgate { flags dormant; }",
-	}
-	for name, command := range removals {
-		t.Run(name, func(t *testing.T) {
-			s := &scene{labtest.New(t, lab.Options{SecondClient: true}), t, nft.Features{Owner: true}}
-			var log logged
-			table := s.open(nft.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			ctx, stop := context.WithCancel(t.Context())
-			watched := make(chan error)
-			go func() { watched <- table.Watch(ctx) }()
-			defer func() {
-				stop()
-				if err := <-watched; err != nil {
-					t.Error(err)
-				}
-			}()
-			s.watchReinstalls(table, command)
-			if text := log.String(); !strings.Contains(text, "by nft (pid ") {
-				t.Errorf("the log does not say who did it:\n%s", text)
-			}
-		})
-	}
-}
-
-func (s *scene) watchReinstalls(table *nft.Table, command string) {
-	s.Helper()
-	ln := s.listen(s.Server, v4.servers)
-	out := s.listen(s.Client, v4.client)
-	used, told := v4.passive(61000, ln), v4.passive(61001, ln)
-	open, active := v4.passive(61002, ln), v4.active(20000, out)
-	for _, p := range []nft.Pinhole{used, told, open, active} {
-		s.mustOpen(table, p)
-	}
-	s.pass(s.Client, told.At, ln).reset()
-	s.forget(v4)
-	table.Used(told)
-	tr := s.pass(s.Client, used.At, ln)
-
-	s.nft(command)
-	s.until("the table is back", func() bool { return table.Reinstalls() == 1 && len(s.list(table)) == 2 })
-	tr.move()
-	s.refuse(s.Client, used.At, "used before")
-	s.refuse(s.Client, told.At, "used before and forgotten by conntrack")
-	if left := s.list(table)[0].Remaining; left > time.Minute {
-		s.Errorf("a restored pinhole has %v, more than it had", left)
-	}
-	s.pass(s.Client, open.At, ln).wantSource(v4.lan, 0)
-	s.pass(s.Server, active.At, out).wantSource(v4.wan, 20)
-	if n := table.Reinstalls(); n != 1 {
-		s.Errorf("%d reinstallations, want 1", n)
-	}
 }
