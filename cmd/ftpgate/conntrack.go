@@ -8,16 +8,23 @@ import (
 	"ftpgate/nft/conntrack"
 )
 
+// lingers is how long Linux remembers a connection in TIME_WAIT.
+const lingers = time.Minute
+
 // listenConntrack subscribes to the events of our flows. Entries of finished
-// transfers are removed at once, or they would fill the table for two minutes
-// each and keep the ports of active transfers.
+// transfers are removed, or they would fill the table for two minutes each and
+// keep the ports of active transfers; those that a server still remembers stay
+// as long as it does.
 func (d *daemon) listenConntrack() (*conntrack.Listener, error) {
-	l, err := conntrack.Listen(conntrack.ListenConfig{Mark: d.file.NFT.Mark, Reap: true, Resync: func(flows []conntrack.Flow) {
-		for _, f := range flows {
-			d.server.Connected(f.Orig.Src.Addr(), f.Orig.Dst)
-		}
-		d.log.Warn("conntrack events were lost; the state of all transfers was read again", "flows", len(flows))
-	}})
+	l, err := conntrack.Listen(conntrack.ListenConfig{
+		Mark: d.file.NFT.Mark, Reap: true, Linger: lingers, Brief: true,
+		Resync: func(flows []conntrack.Flow) {
+			for _, f := range flows {
+				d.server.Connected(f.Orig.Src.Addr(), f.Orig.Dst)
+			}
+			d.log.Warn("conntrack events were lost; the state of all transfers was read again", "flows", len(flows))
+		},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("follow conntrack: %w", err)
 	}

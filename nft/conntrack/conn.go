@@ -114,12 +114,7 @@ func (c *Conn) Delete(orig Tuple) error { return c.delete(orig.plain(), 0) }
 
 // delete removes a flow only if it has the id; 0 is any.
 func (c *Conn) delete(orig Tuple, id uint32) error {
-	m, err := request(msgDelete, netlink.Acknowledge, orig.Src.Addr(), func(ae *netlink.AttributeEncoder) {
-		orig.encode(ae, ctaTupleOrig)
-		if id != 0 {
-			ae.Uint32(ctaID, id)
-		}
-	})
+	m, err := deletion(orig, id, netlink.Acknowledge)
 	if err == nil {
 		_, err = c.execute(m)
 	}
@@ -127,6 +122,15 @@ func (c *Conn) delete(orig Tuple, id uint32) error {
 		return fmt.Errorf("delete flow %v: %w", orig, err)
 	}
 	return nil
+}
+
+func deletion(orig Tuple, id uint32, flags netlink.HeaderFlags) (netlink.Message, error) {
+	return request(msgDelete, flags, orig.Src.Addr(), func(ae *netlink.AttributeEncoder) {
+		orig.encode(ae, ctaTupleOrig)
+		if id != 0 {
+			ae.Uint32(ctaID, id)
+		}
+	})
 }
 
 // Dump returns the TCP flows whose mark has these bits under the mask.

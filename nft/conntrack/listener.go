@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/mdlayher/netlink"
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,6 +58,11 @@ type ListenConfig struct {
 	// comes at once all the same, and not again. 0: reaped like the others.
 	Linger time.Duration
 
+	// Brief leaves out, in the kernel, all events but New, and Update of a
+	// connection that has ended, and all flows that are not translated. Most
+	// events are others, and each costs as much.
+	Brief bool
+
 	// Resync is called with all marked flows after events were lost, from the
 	// goroutine of Run. Flows that are not among them have ended unseen.
 	Resync func([]Flow)
@@ -74,6 +78,7 @@ type Listener struct {
 	cfg     ListenConfig
 	events  *netlink.Conn
 	ask     *Conn
+	reaper  *netlink.Conn // writes deletions; their answers are not read
 	resyncs atomic.Uint64
 	ended   lingering // owned by Run
 }
@@ -91,12 +96,18 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, err := subscribe(cfg)
+	reaper, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
 		ask.Close()
 		return nil, fmt.Errorf("listen to conntrack: %w", err)
 	}
-	return &Listener{cfg: cfg, events: events, ask: ask, ended: newLingering()}, nil
+	events, err := subscribe(cfg)
+	if err != nil {
+		ask.Close()
+		reaper.Close()
+		return nil, fmt.Errorf("listen to conntrack: %w", err)
+	}
+	return &Listener{cfg: cfg, events: events, ask: ask, reaper: reaper, ended: newLingering()}, nil
 }
 
 func subscribe(cfg ListenConfig) (*netlink.Conn, error) {
@@ -104,7 +115,7 @@ func subscribe(cfg ListenConfig) (*netlink.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	filter, err := markFilter(cfg.Mark)
+	filter, err := eventFilter(cfg.Mark, cfg.Brief)
 	if err == nil {
 		err = c.SetBPF(filter)
 	}
@@ -123,24 +134,6 @@ func subscribe(cfg ListenConfig) (*netlink.Conn, error) {
 	return c, nil
 }
 
-// markFilter passes the messages whose mark has all the bits. Conntrack sends
-// each event in a message of its own, and leaves out a mark of 0.
-func markFilter(mark uint32) ([]bpf.RawInstruction, error) {
-	const attributes = 16 + headerLen // behind the netlink header and nfgenmsg
-	return bpf.Assemble([]bpf.Instruction{
-		bpf.LoadConstant{Dst: bpf.RegA, Val: attributes},
-		bpf.LoadConstant{Dst: bpf.RegX, Val: ctaMark},
-		bpf.LoadExtension{Num: bpf.ExtNetlinkAttr}, // A = offset of attribute X, 0 without one
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 5},
-		bpf.TAX{},
-		bpf.LoadIndirect{Off: 4, Size: 4}, // past the attribute's header
-		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: mark},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: mark, SkipTrue: 1},
-		bpf.RetConstant{Val: 0xffffffff},
-		bpf.RetConstant{Val: 0},
-	})
-}
-
 // Resyncs counts how often events were lost.
 func (l *Listener) Resyncs() uint64 { return l.resyncs.Load() }
 
@@ -149,6 +142,7 @@ func (l *Listener) Resyncs() uint64 { return l.resyncs.Load() }
 // as long as the buffer has room.
 func (l *Listener) Run(ctx context.Context, f func(Event)) error {
 	defer l.ask.Close()
+	defer l.reaper.Close()
 	defer l.events.Close()
 	stop := context.AfterFunc(ctx, func() { _ = l.events.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -182,7 +176,7 @@ func (l *Listener) Run(ctx context.Context, f func(Event)) error {
 		}
 		for _, flow := range l.ended.over(time.Now()) {
 			if err == nil {
-				err = l.ask.delete(flow.orig, flow.id)
+				err = l.remove(flow.orig, flow.id)
 			}
 		}
 		if err != nil {
@@ -227,7 +221,10 @@ func (l *Listener) reap(flow Flow, f func(Event)) error {
 	case !l.cfg.Reap || !flow.State.Over() || flow.Status&DNAT == 0 || l.ended.has(flow.ID):
 		return nil
 	case l.cfg.Linger == 0 || !flow.AcceptorClosed || flow.State != TimeWait:
-		return l.ask.delete(flow.Orig, flow.ID)
+		return l.remove(flow.Orig, flow.ID)
+	case l.cfg.Brief: // nobody waits for the counters
+		l.ended.add(flow, time.Now().Add(l.cfg.Linger))
+		return nil
 	}
 	final, err := l.ask.Get(flow.Orig)
 	switch {
@@ -239,6 +236,16 @@ func (l *Listener) reap(flow Flow, f func(Event)) error {
 	l.ended.add(final, time.Now().Add(l.cfg.Linger))
 	f(Event{Destroy, final})
 	return nil
+}
+
+// remove deletes a flow and does not wait: one that is gone already, or cannot
+// be deleted, ends with its own timeout.
+func (l *Listener) remove(orig Tuple, id uint32) error {
+	m, err := deletion(orig, id, 0)
+	if err == nil {
+		_, err = l.reaper.Send(m)
+	}
+	return err
 }
 
 // resync makes up for lost events: Resync learns what there is, and what has

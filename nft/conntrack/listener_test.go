@@ -94,6 +94,35 @@ func TestAnExpiredPinholeIsNotSeen(t *testing.T) {
 	})
 }
 
+func TestBrief(t *testing.T) {
+	eachFamily(t, func(s *scene) {
+		_, events := s.listening(conntrack.ListenConfig{Reap: true, Brief: true})
+		control := s.listen(s.Gateway, s.wan)
+		if err := s.table.SetListen([]netip.AddrPort{addrOf(control.Addr())}); err != nil {
+			t.Fatal(err)
+		}
+		dialled, accepted := s.connect(s.Client, addrOf(control.Addr()), control)
+		s.send(10, accepted, dialled)
+		ln := s.listen(s.Server, s.server)
+		for port := uint16(61000); port < 61003; port++ {
+			dialled, accepted := s.through(s.Client, s.passive(port, ln), ln)
+			s.send(10, dialled, accepted) // the dialler closes first
+			var orig conntrack.Tuple
+			for i, want := range []conntrack.EventType{conntrack.New, conntrack.Update} {
+				e := <-events
+				if e.Type != want || e.Orig.Dst.Port() != port || want == conntrack.Update && !e.State.Over() {
+					t.Fatalf("event %d of port %d is %v %v in state %v, want %v", i, port, e.Type, e.Orig, e.State, want)
+				}
+				orig = e.Orig
+			}
+			s.until("the flow is removed", func() bool {
+				_, err := s.dial().Get(orig)
+				return errors.Is(err, conntrack.ErrNotFound)
+			})
+		}
+	})
+}
+
 func TestReapLeavesControlConnections(t *testing.T) {
 	eachFamily(t, func(s *scene) {
 		l, events := s.listening(conntrack.ListenConfig{Reap: true})
