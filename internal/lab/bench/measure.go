@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"ftpgate/internal/lab/bench/load"
+	"ftpgate/internal/lab/bench/report"
 	"ftpgate/internal/lab/bench/stand"
 )
 
@@ -34,6 +35,21 @@ func measureNames() []string {
 		names = append(names, m.name)
 	}
 	return append(names, alone)
+}
+
+// background is what the machine does without us. Much of it makes a round
+// worth little.
+func (r *round) background(st *stand.Stand) error {
+	o, err := st.Load.Do(load.Job{Do: load.Rest, Seconds: 0.5})
+	if err != nil {
+		return err
+	}
+	busy := o.Busy / o.Seconds
+	r.report.Add(report.Result{Round: r.number, Kind: report.Machine, Measure: "background", Unit: "processors", Value: busy})
+	if busy > 0.1 {
+		progress("other programs keep %.2f processors busy: expect numbers that mean little", busy)
+	}
+	return nil
 }
 
 // bulk is one transfer of many bytes, each way, passive and active.

@@ -133,8 +133,8 @@ func (r *round) churn(l *lab.Lab, table *nft.Table) error {
 	}
 	_, never, err := compare(l, nil)
 	r.noteAlone("pinholes.churn.rate", "1/s", float64(total)/elapsed.Seconds())
-	r.noteAlone("pinholes.churn.lost", "", float64(lost))
-	r.noteAlone("pinholes.churn.leftover", "", float64(leftover+never))
+	r.noteAlone("pinholes.churn.lost", "pinholes", float64(lost))
+	r.noteAlone("pinholes.churn.leftover", "pinholes", float64(leftover+never))
 	return err
 }
 

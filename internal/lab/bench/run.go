@@ -128,6 +128,9 @@ func fetchPeers(ctx context.Context) (*debian.Tree, error) {
 func (o options) measure(ctx context.Context, stands []*stand.Stand, rep *report.Report) error {
 	for n := range o.rounds {
 		r := &round{o: o, number: n + 1, report: rep}
+		if err := r.background(stands[0]); err != nil {
+			return err
+		}
 		for _, m := range measures {
 			if !o.wants(m.name) {
 				continue

@@ -85,14 +85,16 @@ func (g *generator) transfers(j Job) (Outcome, error) {
 	end := time.Now().Add(j.duration())
 	o, err := crew(j.Sessions, func(i int) error {
 		buf := make([]byte, 4096)
-		for time.Now().Before(end) {
+		for {
 			l, err := sessions[i].transfer(j.Active, fetchSmall, func(fd int) error { return drainSmall(fd, buf) })
 			if err != nil {
 				return err
 			}
 			took[i] = append(took[i], l)
+			if time.Now().After(end) {
+				return nil
+			}
 		}
-		return nil
 	})
 	o.latencies(slices.Concat(took...))
 	return o, err

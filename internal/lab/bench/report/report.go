@@ -19,6 +19,9 @@ type Result struct {
 	Machine string  `json:"machine"`
 }
 
+// Machine is the kind of results that are about none.
+const Machine = "machine"
+
 // Report collects results.
 type Report struct {
 	machine string
@@ -97,7 +100,7 @@ func (r *Report) measures() []string {
 func (r *Report) distinct(of func(Result) string) []string {
 	var all []string
 	for _, m := range r.results {
-		if v := of(m); !slices.Contains(all, v) {
+		if v := of(m); m.Kind != Machine && !slices.Contains(all, v) {
 			all = append(all, v)
 		}
 	}

@@ -14,8 +14,11 @@ func (r *Report) Write(w io.Writer) error {
 	if r.err != nil || len(r.results) == 0 {
 		return r.err
 	}
-	fmt.Fprintf(w, "%s\nMedians of %d rounds; in brackets the ratio within the round to the kind in the last column.\n\n",
-		r.machine, r.roundCount())
+	fmt.Fprintln(w, r.machine)
+	if busy, ok := r.Median(Machine, "background"); ok {
+		fmt.Fprintf(w, "Beside the benchmark %s processors were busy.\n", number(busy))
+	}
+	fmt.Fprintf(w, "Medians of %d rounds; in brackets the ratio within the round to the kind in the last column.\n\n", r.roundCount())
 	kinds := r.kinds()
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "measure\tunit\t%s\tratio to\t\n", strings.Join(kinds, "\t"))

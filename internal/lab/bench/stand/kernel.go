@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"ftpgate/internal/lab"
@@ -28,7 +29,10 @@ import (
 //	}
 //
 // It stays for the life of the stand: there is no process to restart.
-func startKernel(_ context.Context, st *Stand) error {
+func startKernel(ctx context.Context, st *Stand) error {
+	// Nothing loads the second one by itself. Where both are part of the kernel
+	// there may be no module to load; where they are missing, transfers show it.
+	_ = exec.CommandContext(ctx, "modprobe", "-a", "nf_conntrack_ftp", "nf_nat_ftp").Run()
 	return st.Lab.Gateway.Do(func() error {
 		c, err := nftables.New()
 		if err != nil {
@@ -40,7 +44,7 @@ func startKernel(_ context.Context, st *Stand) error {
 		}
 		enqueueKernel(c)
 		if err := c.Flush(); err != nil {
-			return fmt.Errorf("install the FTP helper (does this kernel have nf_conntrack_ftp? try: modprobe nf_nat_ftp): %w", err)
+			return fmt.Errorf("install the FTP helper (does this kernel have nf_conntrack_ftp?): %w", err)
 		}
 		return nil
 	})

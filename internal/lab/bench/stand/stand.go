@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -46,7 +47,7 @@ type Stand struct {
 	gateway *lab.Cmd // nil where the kernel is the gateway
 }
 
-// New builds a stand and returns when a client has logged in through it.
+// New builds a stand and returns when files have come through it.
 func New(ctx context.Context, k Kind, s Setting) (*Stand, error) {
 	st := &Stand{Kind: k, setting: s, dir: filepath.Join(s.Dir, k.Name)}
 	if err := st.build(ctx); err != nil {
@@ -73,7 +74,7 @@ func (st *Stand) build(ctx context.Context) error {
 	}
 	for _, h := range []*lab.Host{st.Lab.Client, st.Lab.Gateway, st.Lab.Server} {
 		for _, p := range parameters {
-			if err := h.Sysctl(p.key, p.value); err != nil {
+			if err := h.Sysctl(p.key, p.value); err != nil && !(p.conntrack && errors.Is(err, fs.ErrNotExist)) {
 				return err
 			}
 		}
@@ -87,18 +88,25 @@ func (st *Stand) build(ctx context.Context) error {
 	if st.Probe, err = load.StartAgent(ctx, st.Lab.Client, st.setting.Self, "load"); err != nil {
 		return err
 	}
-	return st.Restart(ctx)
+	if err := st.Restart(ctx); err != nil {
+		return err
+	}
+	return st.tryTransfers()
 }
 
 // parameters keep TIME_WAIT from filling the port space, in sockets and in
-// conntrack, and one transfer from teaching the next.
-var parameters = []struct{ key, value string }{
-	{"net.ipv4.ip_local_port_range", "16384 60999"},
-	{"net.ipv4.tcp_max_tw_buckets", "512"},
-	{"net.ipv4.tcp_tw_reuse", "1"},
-	{"net.ipv4.tcp_no_metrics_save", "1"},
-	{"net.netfilter.nf_conntrack_tcp_timeout_time_wait", "1"},
-	{"net.netfilter.nf_conntrack_tcp_timeout_close", "1"},
+// conntrack, and one transfer from teaching the next. A kernel without conntrack
+// loaded has none of its parameters, and no entries.
+var parameters = []struct {
+	key, value string
+	conntrack  bool
+}{
+	{"net.ipv4.ip_local_port_range", "16384 60999", false},
+	{"net.ipv4.tcp_max_tw_buckets", "512", false},
+	{"net.ipv4.tcp_tw_reuse", "1", false},
+	{"net.ipv4.tcp_no_metrics_save", "1", false},
+	{"net.netfilter.nf_conntrack_tcp_timeout_time_wait", "1", true},
+	{"net.netfilter.nf_conntrack_tcp_timeout_close", "1", true},
 }
 
 // serve starts the FTP server in its own process.
@@ -172,6 +180,20 @@ func (st *Stand) waitReady(ctx context.Context) error {
 		case <-time.After(10 * time.Millisecond): // until the next try
 		}
 	}
+}
+
+// tryTransfers fetches a file in each mode that the kind can do.
+func (st *Stand) tryTransfers() error {
+	for _, active := range []bool{false, true} {
+		if active && !st.Kind.Active {
+			continue
+		}
+		_, err := st.Load.Do(load.Job{Do: load.Transfers, Server: st.Kind.Target, Active: active, Sessions: 1})
+		if err != nil {
+			return fmt.Errorf("no file comes through it (active: %t): %w\n%s", active, err, st.Log())
+		}
+	}
+	return nil
 }
 
 // Drained returns when no TCP connection of earlier work is left at the server.
