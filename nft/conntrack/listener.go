@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -77,6 +78,8 @@ type ListenConfig struct {
 type Listener struct {
 	cfg     ListenConfig
 	events  *netlink.Conn
+	raw     syscall.RawConn // of events
+	buffer  []byte
 	ask     *Conn
 	reaper  *netlink.Conn // writes deletions; their answers are not read
 	resyncs atomic.Uint64
@@ -107,31 +110,17 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 		reaper.Close()
 		return nil, fmt.Errorf("listen to conntrack: %w", err)
 	}
-	return &Listener{cfg: cfg, events: events, ask: ask, reaper: reaper, ended: newLingering()}, nil
-}
-
-func subscribe(cfg ListenConfig) (*netlink.Conn, error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	raw, err := events.SyscallConn()
 	if err != nil {
-		return nil, err
+		ask.Close()
+		reaper.Close()
+		events.Close()
+		return nil, fmt.Errorf("listen to conntrack: %w", err)
 	}
-	filter, err := eventFilter(cfg.Mark, cfg.Brief)
-	if err == nil {
-		err = c.SetBPF(filter)
-	}
-	if err == nil {
-		err = c.SetReadBuffer(cfg.Buffer) // by force where it may
-	}
-	for _, group := range []uint32{unix.NFNLGRP_CONNTRACK_NEW, unix.NFNLGRP_CONNTRACK_UPDATE, unix.NFNLGRP_CONNTRACK_DESTROY} {
-		if err == nil {
-			err = c.JoinGroup(group)
-		}
-	}
-	if err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
+	return &Listener{
+		cfg: cfg, events: events, raw: raw, buffer: make([]byte, maxEvent),
+		ask: ask, reaper: reaper, ended: newLingering(),
+	}, nil
 }
 
 // Resyncs counts how often events were lost.
@@ -157,7 +146,7 @@ func (l *Listener) Run(ctx context.Context, f func(Event)) error {
 		if ctx.Err() != nil { // its deadline may have been overwritten just now
 			return nil
 		}
-		messages, err := l.events.Receive()
+		messages, err := l.receive()
 		switch {
 		case ctx.Err() != nil:
 			return nil
