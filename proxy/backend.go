@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -95,16 +96,18 @@ func (svc *service) reach(ctx context.Context, at netip.AddrPort) (*net.TCPConn,
 	if svc.isOwn(at) {
 		return nil, errToSelf
 	}
-	d := net.Dialer{Timeout: svc.Timeouts.Connect, KeepAliveConfig: keepAlive}
+	d := net.Dialer{Timeout: svc.Timeouts.Connect, KeepAlive: -1, Control: tuneDialled}
 	if a := svc.SourceAddress; a.IsValid() && a.Is4() == at.Addr().Is4() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
 	}
-	conn, err := d.DialContext(ctx, "tcp", at.String())
+	conn, err := d.DialContext(ctx, "tcp", at.String()) // not DialTCP: it binds, and so wastes ports, without a local address too
 	if err != nil {
 		return nil, err
 	}
 	return conn.(*net.TCPConn), nil
 }
+
+func tuneDialled(_, _ string, raw syscall.RawConn) error { return control(raw, tune) }
 
 // isOwn reports whether one of the gateway's listeners would answer at at.
 func (svc *service) isOwn(at netip.AddrPort) bool {

@@ -12,6 +12,7 @@ import (
 
 // readClient carries the client's lines until its side ends.
 func (s *session) readClient() {
+	defer s.readerEnded()
 	defer s.recovered()
 	lines := alg.NewLines(alg.MaxCommand)
 	for {
@@ -59,6 +60,7 @@ func (s *session) discard() { _, _ = io.Copy(io.Discard, s.clientConn) }
 
 // readServer carries the server's lines until its side ends.
 func (s *session) readServer() {
+	defer s.readerEnded()
 	defer s.recovered()
 	lines := alg.NewLines(alg.MaxReply)
 	for {

@@ -21,26 +21,15 @@ type listener struct {
 	service atomic.Pointer[service]
 }
 
-// How long a dead peer stays unnoticed: silent for keepIdle, it is asked every
-// keepInterval and given up after keepCount unanswered questions; what we sent
-// and it does not take is given up after userTimeout.
-const (
-	keepIdle     = 60 * time.Second
-	keepInterval = 15 * time.Second
-	keepCount    = 4
-	userTimeout  = 60 * time.Second
-)
-
-var keepAlive = net.KeepAliveConfig{Enable: true, Idle: keepIdle, Interval: keepInterval, Count: keepCount}
-
 // listen binds at, which need not be an address of this host yet.
 func listen(at netip.AddrPort) (*listener, error) {
-	c := net.ListenConfig{KeepAliveConfig: keepAlive, Control: func(network, _ string, raw syscall.RawConn) error {
-		return control(raw, func(fd int) error {
+	c := net.ListenConfig{KeepAlive: -1, Control: func(network, _ string, raw syscall.RawConn) error {
+		return control(raw, func(fd int) error { // accepted connections inherit what tune sets
+			freebind := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1)
 			if network == "tcp6" {
-				return unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_FREEBIND, 1)
+				freebind = unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_FREEBIND, 1)
 			}
-			return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1)
+			return errors.Join(freebind, tune(fd))
 		})
 	}}
 	c.SetMultipathTCP(false) // it has no urgent data, and data connections do not have it
@@ -78,28 +67,4 @@ func (s *Server) accept(l *listener) {
 		pause = 0
 		go s.serve(l.service.Load(), conn)
 	}
-}
-
-// tune sets what both control connections of a session need: a dead peer is
-// noticed, and the urgent byte of Telnet's Synch stays in its place in the
-// stream (RFC 854; without it ABOR loses its first letter).
-func tune(conn *net.TCPConn) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return control(raw, func(fd int) error {
-		return errors.Join(
-			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1),
-			unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())),
-		)
-	})
-}
-
-func control(raw syscall.RawConn, f func(fd int) error) error {
-	var err error
-	if e := raw.Control(func(fd uintptr) { err = f(int(fd)) }); e != nil {
-		return e
-	}
-	return err
 }

@@ -2,11 +2,11 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ftpgate/alg"
@@ -59,6 +59,8 @@ type session struct {
 	client, outside        netip.AddrPort
 	inside, server         netip.AddrPort
 
+	readers atomic.Int32 // that have not ended
+
 	mu        sync.Mutex // guards what follows; held while a verdict is carried out
 	turn      sync.Cond  // a client's line that waits may be judged again
 	machine   *alg.Machine
@@ -84,19 +86,17 @@ func (s *Server) serve(svc *service, conn *net.TCPConn) {
 		s.turnAway(svc, conn, why)
 		return
 	}
-	defer s.door.leave(svc, client.Addr())
 	sess := &session{
 		gateway: s, service: svc, id: s.lastID.Add(1), began: now,
 		clientConn: conn, client: client, outside: plain(conn.LocalAddr()), since: now, lastLine: now,
 	}
 	sess.turn.L = &sess.mu
 	if !s.add(sess) {
+		s.door.leave(svc, client.Addr())
 		s.turnAway(svc, conn, refusedDrained)
 		return
 	}
-	defer s.remove(sess)
-	defer sess.account()
-	sess.run()
+	sess.begin()
 }
 
 // turnAway says why and hangs up.
@@ -108,14 +108,15 @@ func (s *Server) turnAway(svc *service, conn *net.TCPConn, why refusal) {
 	_ = conn.Close()
 }
 
-// run is a session's life. It returns when both connections are closed.
-func (s *session) run() {
-	defer s.clientConn.Close()
+// begin dials the server and starts the two readers; close is their end. They
+// are goroutines of their own, so that what a session keeps for hours is two
+// small stacks, and not the one that dialled.
+func (s *session) begin() {
 	s.service.metrics.sessionBegan()
 	if !s.connect() {
+		s.close()
 		return
 	}
-	defer s.serverConn.Close()
 	s.mu.Lock()
 	s.machine = alg.New(alg.Config{
 		Client: s.client.Addr(), Server: s.server.Addr(),
@@ -125,12 +126,28 @@ func (s *session) run() {
 	s.timer = time.AfterFunc(s.service.Timeouts.Greeting, s.checkTime)
 	s.follow() // the daemon may be going down since the dial
 	s.mu.Unlock()
-	defer s.timer.Stop()
+	s.readers.Store(2)
+	go s.readServer()
+	go s.readClient()
+}
 
-	var server sync.WaitGroup
-	server.Go(s.readServer)
-	s.readClient()
-	server.Wait()
+// readerEnded is the last thing that each reader does. The second one closes.
+func (s *session) readerEnded() {
+	if s.readers.Add(-1) == 0 {
+		s.timer.Stop()
+		s.close()
+	}
+}
+
+// close gives back everything that the session holds, and accounts for it.
+func (s *session) close() {
+	_ = s.clientConn.Close()
+	if s.serverConn != nil {
+		_ = s.serverConn.Close()
+	}
+	s.account()
+	s.gateway.remove(s)
+	s.gateway.door.leave(s.service, s.client.Addr())
 }
 
 // connect dials a backend. A client for which there is none is told so.
@@ -139,13 +156,7 @@ func (s *session) connect() bool {
 	if err == nil {
 		s.serverConn = conn
 		s.inside, s.server = plain(conn.LocalAddr()), plain(conn.RemoteAddr())
-		err = errors.Join(tune(conn), tune(s.clientConn))
-	}
-	if err == nil {
 		return true
-	}
-	if conn != nil {
-		_ = conn.Close()
 	}
 	s.mu.Lock()
 	s.phase, s.ended, s.cause = over, noBackend, err
