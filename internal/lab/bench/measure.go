@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"ftpgate/internal/lab/bench/load"
 	"ftpgate/internal/lab/bench/report"
@@ -10,20 +11,27 @@ import (
 )
 
 // measure is one thing to find out about each kind. It is told which round it
-// is in, and notes results.
+// is in, and notes results. Measures are small, so that kinds which are compared
+// are measured within a second or two of each other.
 type measure struct {
-	name string
-	run  func(*round, context.Context, *stand.Stand) error
+	group string // by which it is chosen
+	run   func(context.Context, *round, *stand.Stand) error
 }
 
 // measures are all of them, in the order of a round. The one that restarts the
 // gateway and leaves thousands of sessions behind comes last.
 var measures = []measure{
-	{"bulk", (*round).bulk},
-	{"transfers", (*round).transfers},
-	{"setups", (*round).setups},
-	{"probe", (*round).probe},
-	{"idle", (*round).idle},
+	{"bulk", bulk(false, false)},
+	{"bulk", bulk(false, true)},
+	{"bulk", bulk(true, false)},
+	{"bulk", bulk(true, true)},
+	{"transfers", transfers(1)},
+	{"transfers", transfers(8)},
+	{"transfers", transfers(64)},
+	{"setups", setups(1)},
+	{"setups", setups(16)},
+	{"probe", probe},
+	{"idle", idle},
 }
 
 // alone is the measure that is about ftpgate's table and has no other kind.
@@ -32,9 +40,9 @@ const alone = "pinholes"
 func measureNames() []string {
 	names := []string{}
 	for _, m := range measures {
-		names = append(names, m.name)
+		names = append(names, m.group)
 	}
-	return append(names, alone)
+	return append(slices.Compact(names), alone)
 }
 
 // background is what the machine does without us. Much of it makes a round
@@ -52,60 +60,58 @@ func (r *round) background(st *stand.Stand) error {
 	return nil
 }
 
-// bulk is one transfer of many bytes, each way, passive and active.
-func (r *round) bulk(_ context.Context, st *stand.Stand) error {
-	for _, up := range []bool{false, true} {
-		for _, active := range []bool{false, true} {
-			if active && !st.Kind.Active {
-				continue
-			}
-			o, err := st.Load.Do(load.Job{Do: load.Bulk, Server: st.Kind.Target, Up: up, Active: active, Bytes: r.o.bytes})
-			if err != nil {
-				return err
-			}
-			name := "bulk." + choose(up, "up", "down") + "." + choose(active, "active", "passive")
-			r.note(st, name+".rate", "MB/s", float64(o.Bytes)/1e6/o.Seconds)
-			r.note(st, name+".cpu", "s/GiB", o.Busy/float64(o.Bytes)*(1<<30))
+// bulk is one transfer of many bytes.
+func bulk(up, active bool) func(context.Context, *round, *stand.Stand) error {
+	name := "bulk." + choose(up, "up", "down") + "." + choose(active, "active", "passive")
+	return func(_ context.Context, r *round, st *stand.Stand) error {
+		if active && !st.Kind.Active {
+			return nil
 		}
+		o, err := st.Load.Do(load.Job{Do: load.Bulk, Server: st.Kind.Target, Up: up, Active: active, Bytes: r.o.bytes})
+		if err != nil {
+			return err
+		}
+		r.note(st, name+".rate", "MB/s", float64(o.Bytes)/1e6/o.Seconds)
+		r.note(st, name+".cpu", "s/GiB", o.Busy/float64(o.Bytes)*(1<<30))
+		return nil
 	}
-	return nil
 }
 
-// transfers is many small files, from few sessions and many.
-func (r *round) transfers(_ context.Context, st *stand.Stand) error {
-	for _, sessions := range []int{1, 8, 64} {
+// transfers is many small files.
+func transfers(sessions int) func(context.Context, *round, *stand.Stand) error {
+	name := fmt.Sprintf("transfers.%d", sessions)
+	return func(_ context.Context, r *round, st *stand.Stand) error {
 		o, err := st.Load.Do(load.Job{Do: load.Transfers, Server: st.Kind.Target, Sessions: sessions, Seconds: r.o.seconds})
 		if err != nil {
 			return err
 		}
-		name := fmt.Sprintf("transfers.%d", sessions)
 		r.note(st, name+".rate", "1/s", float64(o.Count)/o.Seconds)
 		r.note(st, name+".cpu", "µs", o.Busy/float64(o.Count)*1e6)
 		r.percentiles(st, name+".reply", o.Reply)
 		r.percentiles(st, name+".done", o.Done)
+		return nil
 	}
-	return nil
 }
 
 // setups is sessions begun and ended.
-func (r *round) setups(_ context.Context, st *stand.Stand) error {
-	for _, workers := range []int{1, 16} {
+func setups(workers int) func(context.Context, *round, *stand.Stand) error {
+	name := fmt.Sprintf("setups.%d", workers)
+	return func(_ context.Context, r *round, st *stand.Stand) error {
 		o, err := st.Load.Do(load.Job{Do: load.Setups, Server: st.Kind.Target, Sessions: workers, Seconds: r.o.seconds})
 		if err != nil {
 			return err
 		}
-		name := fmt.Sprintf("setups.%d", workers)
 		r.note(st, name+".rate", "1/s", float64(o.Count)/o.Seconds)
 		r.note(st, name+".cpu", "µs", o.Busy/float64(o.Count)*1e6)
+		return nil
 	}
-	return nil
 }
 
 // besideRate is the bulk that runs beside the probe, in bytes per second.
 const besideRate = 100e6
 
 // probe is a session that wants little while another moves much.
-func (r *round) probe(_ context.Context, st *stand.Stand) error {
+func probe(_ context.Context, r *round, st *stand.Stand) error {
 	end, err := st.Load.Begin(load.Job{Do: load.Bulk, Server: st.Kind.Target, Bytes: r.o.besideBytes(), Pace: besideRate})
 	if err != nil {
 		return err
@@ -129,7 +135,7 @@ func (o options) besideBytes() int64 { return int64((o.seconds + 0.3) * besideRa
 
 // idle is what sessions cost that do nothing: memory, and time of one that does
 // something.
-func (r *round) idle(ctx context.Context, st *stand.Stand) error {
+func idle(ctx context.Context, r *round, st *stand.Stand) error {
 	if err := st.Restart(ctx); err != nil { // memory that earlier measures took would count
 		return err
 	}

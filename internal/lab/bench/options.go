@@ -28,7 +28,7 @@ type options struct {
 
 // quick and full are the two usual runs.
 var (
-	quick = options{rounds: 3, seconds: 0.7, bytes: 512 << 20, noops: 2000, idle: []int{100, 1000}, pinholes: []int{0, 10_000}}
+	quick = options{rounds: 3, seconds: 1, bytes: 1 << 30, noops: 2000, idle: []int{100, 1000}, pinholes: []int{0, 10_000}}
 	full  = options{rounds: 6, seconds: 2, bytes: 2 << 30, noops: 10_000, idle: []int{100, 1000, 9000},
 		pinholes: []int{0, 1000, 10_000, 60_000}}
 )
@@ -46,7 +46,7 @@ func parseOptions(args []string) (options, error) {
 	kinds := flags.String("kinds", strings.Join(names, ","), "what to measure")
 	measures := flags.String("measures", "", "which of "+strings.Join(measureNames(), ",")+" (default all)")
 	rounds := flags.Int("rounds", 0, "how often (default 6, 3 with --quick)")
-	seconds := flags.Float64("seconds", 0, "length of each rate (default 2, 0.7 with --quick)")
+	seconds := flags.Float64("seconds", 0, "length of each rate (default 2, 1 with --quick)")
 	out := flags.String("out", "", "folder for results.jsonl and the curves (default none)")
 	program := flags.String("ftpgate", "", "the daemon (default: built from this repository)")
 	if err := flags.Parse(args); err != nil {

@@ -132,7 +132,7 @@ func (o options) measure(ctx context.Context, stands []*stand.Stand, rep *report
 			return err
 		}
 		for _, m := range measures {
-			if !o.wants(m.name) {
+			if !o.wants(m.group) {
 				continue
 			}
 			for i := range stands {
@@ -140,9 +140,9 @@ func (o options) measure(ctx context.Context, stands []*stand.Stand, rep *report
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				progress("round %d of %d: %s, %s", r.number, o.rounds, m.name, st.Kind.Title)
-				if err := m.run(r, ctx, st); err != nil {
-					return fmt.Errorf("%s, %s: %w\n%s", m.name, st.Kind.Title, err, st.Log())
+				progress("round %d of %d: %s, %s", r.number, o.rounds, m.group, st.Kind.Title)
+				if err := m.run(ctx, r, st); err != nil {
+					return fmt.Errorf("%s, %s: %w\n%s", m.group, st.Kind.Title, err, st.Log())
 				}
 			}
 		}
