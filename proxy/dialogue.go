@@ -79,8 +79,15 @@ func (s *session) readServer() {
 func (s *session) serverBytes(lines *alg.Lines) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for line := lines.Next(); line != nil && s.phase != over; line = lines.Next() {
-		s.carryOut(s.machine.Server(line))
+	for line := lines.Next(); line != nil && s.phase != over; {
+		v := s.machine.Server(line)
+		line = lines.Next()
+		s.more = line != nil
+		s.carryOut(v)
+	}
+	s.more = false
+	if len(s.held) > 0 {
+		s.writeClient(nil)
 	}
 	s.turn.Signal()
 	return s.phase != over
@@ -121,8 +128,16 @@ func (s *session) writeServer(b []byte) {
 	}
 }
 
-// writeClient sends to the client. One that cannot be reached any more ends the session.
+// writeClient sends to the client, lines that came together in one write. A
+// client that cannot be reached any more ends the session.
 func (s *session) writeClient(b []byte) {
+	if s.more || len(s.held) > 0 {
+		s.held = append(s.held, b...)
+		if s.more {
+			return
+		}
+		b, s.held = s.held, nil
+	}
 	_, err := s.clientConn.Write(b)
 	switch {
 	case err == nil:

@@ -69,6 +69,8 @@ type session struct {
 	lastLine  time.Time
 	timer     *time.Timer
 	pinholes  []*pinhole
+	held      []byte    // lines for the client that go with the next write
+	more      bool      // the next one is at hand
 	transfers [4]int8   // data commands without their final reply, by alg.Direction
 	transfer  time.Time // when the oldest of them began, or the one before it ended
 	saidQuit  bool
@@ -175,7 +177,8 @@ func (s *session) end(how outcome, why error, word string) {
 	s.setPhase(over)
 	s.ended, s.cause = how, why
 	s.turn.Signal()
-	s.farewell(word)
+	s.farewell(string(s.held) + word)
+	s.held = nil
 	_ = s.serverConn.Close()
 	s.closePinholes()
 }
