@@ -6,7 +6,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-.PHONY: build run test fetch lint fuzz bench install clean
+.PHONY: build run test fetch lint fuzz bench bench-quick install clean
 
 build: ## the program, bin/ftpgate
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ftpgate ./cmd/ftpgate
@@ -41,6 +41,12 @@ fuzz: ## every fuzz target for FUZZTIME
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$package || exit 1; \
 	  done; \
 	done
+
+bench: fetch ## ftpgate beside its peers, about half an hour, as root; results in bench/
+	$(GO) run ./internal/lab/bench --out bench
+
+bench-quick: ## plain forwarding, the kernel's helper and ftpgate, three minutes
+	$(GO) run ./internal/lab/bench --quick
 
 install: build ## the program, its unit and a configuration to begin with
 	install -D -m 0755 bin/ftpgate $(DESTDIR)$(PREFIX)/sbin/ftpgate
