@@ -4,11 +4,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"net/netip"
 	"runtime/debug"
 	"strconv"
 
+	"ftpgate/internal/lab"
 	"ftpgate/internal/lab/bench/load"
 	"ftpgate/internal/lab/ftpd"
 )
@@ -47,7 +47,7 @@ func serve(ctx context.Context, args []string) error {
 		}
 	}
 	debug.SetGCPercent(1000) // its garbage is not what is measured
-	ln, err := net.Listen("tcp4", ":21")
+	ln, err := ftpd.Listen(ctx, lab.ServerV4.String()+":21")
 	if err != nil {
 		return err
 	}

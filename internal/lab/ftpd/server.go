@@ -88,9 +88,17 @@ func (s *Server) greeting() string {
 
 func (s *Server) listen(addr string) (net.Listener, error) {
 	if s.Listen == nil {
-		return net.Listen("tcp", addr)
+		return Listen(context.Background(), addr)
 	}
 	return s.Listen("tcp", addr)
+}
+
+// Listen returns a TCP listener as FTP servers have them: Go's own would speak MPTCP too, which makes every listener two
+// sockets.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	var c net.ListenConfig
+	c.SetMultipathTCP(false)
+	return c.Listen(ctx, "tcp", addr)
 }
 
 // listenPassive listens on an address, on a free one of the passive ports.
