@@ -106,13 +106,14 @@ func (p *peer) wantGone() {
 	}
 }
 
-// unread returns how many bytes have arrived and were not read (FIONREAD).
+// unread returns how many bytes have arrived and were not read (FIONREAD). It
+// says something only while nobody reads.
 func (p *peer) unread() int {
 	n, err := p.option(func(fd int) (int, error) { return unix.IoctlGetInt(fd, unix.TIOCINQ) })
 	if err != nil {
 		p.t.Errorf("%s: %v", p.name, err)
 	}
-	return n + p.r.Buffered()
+	return n
 }
 
 func (p *peer) option(get func(fd int) (int, error)) (n int, err error) {
@@ -182,12 +183,6 @@ func (d *dialogue) leave() {
 	d.server.Close()
 	d.wantEnded(clientClosed)
 }
-
-// The data ports that the server and the client name.
-const (
-	serverPort = 2000
-	clientPort = 40000
-)
 
 // passive sets up a passive data connection and returns what the client is
 // told to dial.

@@ -9,10 +9,18 @@ import (
 	"ftpgate/nft"
 )
 
-// tick lets the upkeep see the clock at some time after the pinhole was opened.
+// tick lets the upkeep see the clock at some time after the pinhole was opened,
+// when the session is through with its last line.
 func (d *dialogue) tick(after time.Duration) {
 	d.t.Helper()
-	d.pinholes.tick(d.only().opened.Add(after))
+	p := d.only()
+	p.session.mu.Lock()
+	ended := p.session.ended
+	p.session.mu.Unlock()
+	if ended != "" {
+		d.t.Fatalf("the session has ended: %s", ended)
+	}
+	d.pinholes.tick(p.opened.Add(after))
 }
 
 // The usual service has pinholes of one minute and five minutes to begin a transfer.
@@ -109,7 +117,7 @@ func TestTickPassesOverABusySession(t *testing.T) {
 	d.passive()
 	s, p := d.session(), d.only()
 	s.mu.Lock()
-	d.tick(pinholeLasts) // would not return
+	d.pinholes.tick(p.opened.Add(pinholeLasts)) // would not return
 	s.mu.Unlock()
 	d.wantCalls("open " + passiveHole)
 	if d.only() != p {
