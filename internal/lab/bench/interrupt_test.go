@@ -17,6 +17,28 @@ import (
 	"github.com/google/nftables"
 )
 
+func TestARunKeepsItsFolderFromOthers(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	one, removeOne, err := workDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, removeTwo, err := workDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{one, two} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Error(err)
+		}
+	}
+	removeOne()
+	removeTwo()
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "*")); len(left) > 0 {
+		t.Errorf("%s is left", left)
+	}
+}
+
 // However a run ends in the middle, its processes end, nobody is left in its
 // namespaces (and with them their rules go), and the host's rules are as before.
 func TestInterruptedRunLeavesNothing(t *testing.T) {
@@ -46,7 +68,15 @@ func TestInterruptedRunLeavesNothing(t *testing.T) {
 			_ = cmd.Wait() // its status is none of this test's
 			eventually(t, "no process is left", func() string { return strings.Join(withTag(t, tag), " ") })
 			eventually(t, "nobody is in its namespaces", func() string { return inhabited(t, namespaces) })
-			if left, _ := os.ReadDir(files); len(left) > 0 && signal != syscall.SIGKILL {
+			if signal == syscall.SIGKILL { // its folder is for the next run to remove
+				t.Setenv("TMPDIR", files)
+				_, remove, err := workDir()
+				if err != nil {
+					t.Fatal(err)
+				}
+				remove()
+			}
+			if left, _ := filepath.Glob(filepath.Join(files, "*")); len(left) > 0 {
 				t.Errorf("%s is left", left)
 			}
 		})

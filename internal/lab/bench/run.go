@@ -38,11 +38,11 @@ func (o options) bench(ctx context.Context) error {
 	if err := o.sessionsFit(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "ftpgate-bench-")
+	dir, remove, err := workDir()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	rep, err := o.newReport()
 	if err != nil {
 		return err
