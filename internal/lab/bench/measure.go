@@ -116,7 +116,7 @@ func probe(_ context.Context, r *round, st *stand.Stand) error {
 	if err != nil {
 		return err
 	}
-	o, probeErr := st.Probe.Do(load.Job{Do: load.Probe, Server: st.Kind.Target, Seconds: r.o.seconds})
+	o, probeErr := st.Probe.Do(load.Job{Do: load.Probe, Server: st.Kind.Target, Seconds: r.o.probing()})
 	beside, err := end()
 	if err != nil {
 		return err
@@ -130,8 +130,11 @@ func probe(_ context.Context, r *round, st *stand.Stand) error {
 	return nil
 }
 
+// probing is longer than other measures: a probe makes few transfers.
+func (o options) probing() float64 { return 2 * o.seconds }
+
 // besideBytes keep the bulk running for a little longer than the probe.
-func (o options) besideBytes() int64 { return int64((o.seconds + 0.3) * besideRate) }
+func (o options) besideBytes() int64 { return int64((o.probing() + 0.3) * besideRate) }
 
 // idle is what sessions cost that do nothing: memory, and time of one that does
 // something.

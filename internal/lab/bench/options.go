@@ -17,7 +17,7 @@ type options struct {
 	kinds    []stand.Kind
 	measures []string // first words of measures; empty: all
 	rounds   int
-	seconds  float64 // of each rate and of the probe
+	seconds  float64 // of each rate
 	bytes    int64   // of each bulk transfer
 	noops    int
 	idle     []int // numbers of idle sessions
