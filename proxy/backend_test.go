@@ -74,6 +74,8 @@ func TestBackendIsDown(t *testing.T) {
 			client.send("USER anna") // too early, and no reason to lose the answer
 			client.want(cannotBeReached)
 			client.wantEnd()
+			client.send("PASS s3cret", "SYST") // somebody still reads
+			client.send("QUIT")
 			client.Close()
 			record := g.wantEnded(noBackend)
 			if cause, _ := record["cause"].(string); !strings.Contains(cause, at.String()) {

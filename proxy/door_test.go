@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -141,5 +142,14 @@ func TestLimitFromDescriptors(t *testing.T) {
 	}
 	if n := (Limits{}).sessions(); n < 1 || n > maxDefaultSessions {
 		t.Errorf("the default limit is %d", n)
+	}
+}
+
+// A link-local address comes with its zone, which no prefix contains.
+func TestLinkLocalClient(t *testing.T) {
+	client := plain(&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0", Port: 1024}).Addr()
+	svc := &service{Service: Service{DenyClients: prefixes("fe80::/10")}}
+	if why := newDoor().enter(svc, client, time.Now()); why != denied {
+		t.Errorf("%v: %q, want %q", client, why, denied)
 	}
 }

@@ -54,6 +54,16 @@ func TestServerSaysWhyItGoes(t *testing.T) {
 	}
 }
 
+// After QUIT the end is no surprise, and needs no word of ours.
+func TestServerGoesAtQUIT(t *testing.T) {
+	d := newGateway(t).loggedIn()
+	d.command("QUIT")
+	d.server.Close()
+	d.client.wantEnd()
+	d.client.Close()
+	d.wantEnded(quit)
+}
+
 // Its last words reach the client even when the connection is reset behind
 // them, and when the client still sends.
 func TestServerResets(t *testing.T) {
