@@ -19,7 +19,7 @@ type Lines struct {
 }
 
 // firstBuffer is enough for most sessions, which never see a longer line.
-const firstBuffer = 512
+const firstBuffer = 256
 
 // NewLines returns an empty Lines for lines of at most limit bytes.
 func NewLines(limit int) Lines { return Lines{max: limit} }

@@ -115,7 +115,7 @@ func (s *Server) turnAway(svc *service, conn *net.TCPConn, why refusal) {
 // small stacks, and not the one that dialled.
 func (s *session) begin() {
 	s.service.metrics.sessionBegan()
-	if !s.connect() {
+	if !s.connect() { // a panic in here is fatal: nothing of a peer's is read yet
 		s.close()
 		return
 	}
@@ -177,7 +177,11 @@ func (s *session) end(how outcome, why error, word string) {
 	s.setPhase(over)
 	s.ended, s.cause = how, why
 	s.turn.Signal()
-	s.farewell(string(s.held) + word)
+	if word = string(s.held) + word; word == "" && how == quit {
+		_ = s.clientConn.Close() // it has the 221 and has nothing more to say
+	} else {
+		s.farewell(word)
+	}
 	s.held = nil
 	_ = s.serverConn.Close()
 	s.closePinholes()
@@ -187,8 +191,8 @@ func (s *session) end(how outcome, why error, word string) {
 // goes on until it has closed too, or lingers is over: closing with something
 // unread would reset the connection under the word.
 func (s *session) farewell(word string) {
-	_ = s.clientConn.SetWriteDeadline(time.Now().Add(lingers))
 	if word != "" {
+		_ = s.clientConn.SetWriteDeadline(time.Now().Add(lingers))
 		_, _ = s.clientConn.Write([]byte(word))
 	}
 	_ = s.clientConn.CloseWrite()
