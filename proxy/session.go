@@ -115,7 +115,7 @@ func (s *Server) turnAway(svc *service, conn *net.TCPConn, why refusal) {
 // small stacks, and not the one that dialled.
 func (s *session) begin() {
 	s.service.metrics.sessionBegan()
-	if !s.connect() { // a panic in here is fatal: nothing of a peer's is read yet
+	if !s.connect() {
 		s.close()
 		return
 	}
