@@ -94,7 +94,7 @@ func (t *Tree) run(ctx context.Context, h *lab.Host, j Job, op operation, name s
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	line, input := commands[j.Client](j, op, name)
-	cmd := t.Command(ctx, h, []Bind{{j.Dir, "/work"}}, line[0], line[1:]...)
+	cmd := t.Command(ctx, h, []Bind{{j.Dir, "/home"}}, line[0], line[1:]...)
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	transcript := string(out)
@@ -130,7 +130,7 @@ func usedModes(transcript string) []Mode {
 	return modes
 }
 
-// commands make a client's command line and input. They run in a folder that is not the job's: that one is /work.
+// commands make a client's command line and input. They run in a folder that is not the job's: that one is /home.
 var commands = map[string]func(j Job, op operation, name string) (line []string, input string){
 	"curl":   curl,
 	"lftp":   lftp,
@@ -150,11 +150,11 @@ func curl(j Job, op operation, name string) ([]string, string) {
 	}
 	switch op {
 	case upload:
-		line = append(line, "--upload-file", "/work/"+name)
+		line = append(line, "--upload-file", "/home/"+name)
 	case download:
-		line = append(line, "--output", "/work/"+name)
+		line = append(line, "--output", "/home/"+name)
 	case list:
-		line = append(line, "--output", "/work/"+listing)
+		line = append(line, "--output", "/home/"+listing)
 	}
 	return append(line, "ftp://"+j.Server.String()+"/"+name), ""
 }
@@ -166,9 +166,9 @@ func lftp(j Job, op operation, name string) ([]string, string) {
 		fmt.Sprintf("set ftp:prefer-epsv %t", j.Mode == EPSV),
 		fmt.Sprintf("open -u %s,%s ftp://%s", User, Password, j.Server),
 		map[operation]string{
-			upload:   "put /work/" + name + " -o " + name,
-			download: "get " + name + " -o /work/" + name,
-			list:     "ls > /work/" + listing,
+			upload:   "put /home/" + name + " -o " + name,
+			download: "get " + name + " -o /home/" + name,
+			list:     "ls > /home/" + listing,
 		}[op],
 	}
 	return []string{"lftp", "-c", strings.Join(script, "; ")}, ""
@@ -185,9 +185,9 @@ func tnftp(j Job, op operation, name string) ([]string, string) {
 		script = append(script, "epsv4 off")
 	}
 	script = append(script, map[operation]string{
-		upload:   "put /work/" + name + " " + name,
-		download: "get " + name + " /work/" + name,
-		list:     "ls . /work/" + listing,
+		upload:   "put /home/" + name + " " + name,
+		download: "get " + name + " /home/" + name,
+		list:     "ls . /home/" + listing,
 	}[op], "quit")
 	line = append(line, j.Server.Addr().String(), fmt.Sprint(j.Server.Port()))
 	return line, strings.Join(script, "\n") + "\n"
@@ -195,9 +195,9 @@ func tnftp(j Job, op operation, name string) ([]string, string) {
 
 func ftplib(j Job, op operation, name string) ([]string, string) {
 	verb := map[operation]string{upload: "upload", download: "download", list: "list"}[op]
-	local := "/work/" + name
+	local := "/home/" + name
 	if op == list {
-		local = "/work/" + listing
+		local = "/home/" + listing
 	}
 	return []string{"python3", "-B", "-", j.Server.Addr().String(), fmt.Sprint(j.Server.Port()), string(j.Mode), verb, name, local,
 		User, Password}, ftplibScript

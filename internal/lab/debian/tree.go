@@ -63,7 +63,7 @@ func CacheDir() (string, error) {
 	}
 }
 
-// Bind shows a folder of the host in the tree. Inside is one of /srv, /work and /conf.
+// Bind shows a folder of the host in the tree. Inside is one of /srv, /home and /conf.
 type Bind struct{ Host, Inside string }
 
 // enter makes the tree a root folder that a program can live in, and goes there. Mounts end with the namespace. There is
