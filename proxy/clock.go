@@ -12,8 +12,12 @@ import (
 // checkTime ends the session if its time is over, else comes back.
 func (s *session) checkTime() {
 	defer s.recovered()
-	s.mu.Lock()
+	if !s.mu.TryLock() {
+		s.checkStuck()
+		return
+	}
 	defer s.mu.Unlock()
+	s.stuck.Store(0)
 	if s.phase == over {
 		return
 	}
@@ -25,10 +29,33 @@ func (s *session) checkTime() {
 	s.end(timedOut, what, timeoutWord(what))
 }
 
+// maxStuck is how often, twice a second, a session whose time is over may be
+// found in the middle of a verdict.
+const maxStuck = 5
+
+// checkStuck comes back soon. A session that is always in the middle of a
+// verdict has a peer that does not read, or hardly, what is written to it.
+func (s *session) checkStuck() {
+	if s.stuck.Add(1) > maxStuck {
+		s.unstick()
+	}
+	time.AfterFunc(time.Second/2, s.checkTime)
+}
+
+// unstick breaks off a write that a peer holds up, and with it the session.
+func (s *session) unstick() {
+	past := time.Unix(1, 0)
+	_ = s.clientConn.SetWriteDeadline(past)
+	if server := s.dialled.Load(); server != nil {
+		_ = server.SetWriteDeadline(past)
+	}
+}
+
 var (
 	errGreeting = errors.New("no greeting from the server (timeouts.greeting)")
 	errLogin    = errors.New("no login (timeouts.login)")
 	errIdle     = errors.New("idle (timeouts.idle)")
+	errNoData   = errors.New("no data connection for a transfer (timeouts.transfer_start)")
 	errGone     = errors.New("the client has gone and the server goes on")
 	errDrain    = errors.New("still transferring at the end of timeouts.drain")
 )
@@ -41,6 +68,8 @@ func timeoutWord(what error) string {
 		return "421 No login in time: closing the control connection\r\n"
 	case errors.Is(what, errIdle):
 		return "421 Idle for too long: closing the control connection\r\n"
+	case errors.Is(what, errNoData):
+		return "421 No data connection in time: closing the control connection\r\n"
 	case errors.Is(what, errDrain):
 		return goingDown
 	}
@@ -72,14 +101,23 @@ func (s *session) timeLeft(now time.Time) (time.Duration, error) {
 			return s.lastLine.Add(t.Idle).Sub(now), errIdle
 		}
 	}
-	return t.Idle, errIdle
+	if left := s.transfer.Add(t.TransferStart).Sub(now); !s.carried() { // the transfer has not begun
+		return min(left, t.Idle), errNoData
+	}
+	return t.Idle, errIdle // look again: when it ends, nobody sets the clock
+}
+
+// carried reports whether a data connection has come for one of the data
+// commands that wait for their final reply.
+func (s *session) carried() bool {
+	return s.dataCame || slices.ContainsFunc(s.pinholes, func(p *pinhole) bool { return p.connected.Load() })
 }
 
 // drain ends a session that does nothing, and lets a running transfer end.
 func (s *session) drain() {
 	defer s.recovered()
 	endBy := time.Now().Add(s.service.Timeouts.Drain)
-	_ = s.clientConn.SetWriteDeadline(endBy) // or a client that does not read would hold the lock for longer
+	time.AfterFunc(time.Until(endBy.Add(lingers)), s.unstick) // a peer that does not read holds the lock
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == over || !s.endBy.IsZero() {
@@ -106,7 +144,7 @@ func (s *session) tend(p *pinhole, now time.Time) {
 	case !slices.Contains(s.pinholes, p), p.connected.Load():
 	case !now.Before(p.expires):
 		s.closePinhole(p, outcomeExpired)
-	case s.machine.Transferring() && p.expires.Sub(now) < max(t.Pinhole/2, 3*tickEvery) && now.Sub(p.opened) < t.TransferStart:
+	case s.machine.Transferring() && p.expires.Sub(now) < max(t.Pinhole/2, 3*tickEvery) && now.Sub(s.transfer) < t.TransferStart:
 		s.gateway.pinholes.renew(p, now)
 	}
 }

@@ -157,6 +157,8 @@ func (s *session) follow() {
 		s.setPhase(open)
 	case s.phase == open && !s.machine.LoggedIn():
 		s.setPhase(login)
+	case s.phase == clientGone && !s.machine.Transferring():
+		s.timer.Reset(closing)
 	}
 	if !s.endBy.IsZero() && !s.machine.Transferring() {
 		s.end(drained, nil, goingDown)
@@ -259,6 +261,7 @@ func (s *session) closePinhole(p *pinhole, how string) {
 	used := p.connected.Load()
 	if used {
 		how = outcomeUsed
+		s.dataCame = true
 	}
 	s.service.metrics.pinholeClosed(p.mode, how)
 	if how != outcomeExpired {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"ftpgate/nft"
 	"io"
 	"math/rand/v2"
 	"strings"
@@ -117,13 +118,13 @@ func TestNoise(t *testing.T) {
 // connectSome is conntrack, which has seen a connection through a pinhole.
 func (g *gateway) connectSome(n noise) {
 	g.pinholes.mu.Lock()
-	var open []leaseKey
-	for key := range g.pinholes.open {
-		open = append(open, key)
+	var open []nft.Pinhole
+	for _, p := range g.pinholes.open {
+		open = append(open, p.rule)
 	}
 	g.pinholes.mu.Unlock()
 	if len(open) > 0 && n.IntN(2) == 0 {
-		key := open[n.IntN(len(open))]
-		g.Connected(key.from, key.at)
+		rule := open[n.IntN(len(open))]
+		g.Connected(rule.From, rule.At, rule.To)
 	}
 }

@@ -42,7 +42,10 @@ func (s *session) noteTransfer(v alg.Verdict) {
 	now := s.lastLine
 	if t.Phase == alg.TransferBegan {
 		if s.running() == 0 {
-			s.transfer = now
+			s.transfer, s.dataCame = now, false
+			if s.phase == open {
+				s.timer.Reset(min(s.service.Timeouts.TransferStart, s.service.Timeouts.Idle))
+			}
 		}
 		s.transfers[t.Direction]++
 		m.active[t.Direction].Inc()

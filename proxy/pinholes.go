@@ -182,31 +182,36 @@ func (ps *pinholes) release(p *pinhole) bool {
 // remove closes a pinhole and gives its port back.
 func (ps *pinholes) remove(p *pinhole) {
 	if ps.release(p) {
-		ps.shut(p)
+		ps.shut(p.rule)
 	}
 }
 
-func (ps *pinholes) shut(p *pinhole) {
-	if err := ps.firewall.Close(p.rule); err != nil {
+func (ps *pinholes) shut(rule nft.Pinhole) {
+	if err := ps.firewall.Close(rule); err != nil {
 		ps.log.Error("a pinhole could not be closed; the kernel ends it by itself",
-			"pinhole", p.rule, "within", p.rule.Timeout, "error", err)
+			"pinhole", rule, "within", rule.Timeout, "error", err)
 	}
 }
 
 // connected notes that a pinhole has admitted its connection. A renewed one
 // may have been renewed in the same instant, so that another is open: it goes.
-func (ps *pinholes) connected(from netip.Addr, at netip.AddrPort) {
+// News of an earlier connection to the same port, which went elsewhere, is old.
+func (ps *pinholes) connected(from netip.Addr, at, to netip.AddrPort) {
 	ps.mu.Lock()
 	p := ps.open[leaseKey{from, at}]
+	var rule nft.Pinhole // of now: one that is being opened may go to another port
+	if p != nil {
+		rule = p.rule
+	}
 	ps.mu.Unlock()
-	if p == nil || p.connected.Swap(true) {
+	if p == nil || rule.To != to || p.connected.Swap(true) {
 		return
 	}
 	p.session.service.metrics.pinholeStood(time.Since(p.opened))
 	if p.renewed.Load() {
-		ps.shut(p)
+		ps.shut(rule)
 	} else {
-		ps.firewall.Used(p.rule)
+		ps.firewall.Used(rule)
 	}
 }
 
@@ -232,7 +237,7 @@ func (ps *pinholes) renew(p *pinhole, now time.Time) {
 	case err == nil:
 		p.expires = now.Add(p.rule.Timeout)
 		if p.connected.Load() {
-			ps.shut(p)
+			ps.shut(p.rule)
 		}
 	case !errors.Is(err, nft.ErrMissing):
 		ps.log.Error("a pinhole could not be renewed", "pinhole", p.rule, "error", err)
@@ -241,13 +246,13 @@ func (ps *pinholes) renew(p *pinhole, now time.Time) {
 
 func (ps *pinholes) closeAll() int {
 	ps.mu.Lock()
-	all := make([]*pinhole, 0, len(ps.open))
+	all := make(map[*pinhole]nft.Pinhole, len(ps.open))
 	for _, p := range ps.open {
-		all = append(all, p)
+		all[p] = p.rule
 	}
 	ps.mu.Unlock()
-	for _, p := range all {
-		ps.shut(p)
+	for p, rule := range all {
+		ps.shut(rule)
 		go p.session.dropPinhole(p) // its lock may be held by a slow write
 	}
 	return len(all)

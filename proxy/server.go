@@ -208,9 +208,11 @@ func (s *Server) Drain() {
 	s.accepting.Wait()
 }
 
-// Connected says that a connection was admitted by the pinhole for from and
-// at: conntrack has an entry for it.
-func (s *Server) Connected(from netip.Addr, at netip.AddrPort) { s.pinholes.connected(from, at) }
+// Connected says that conntrack has an entry of a connection from from, that
+// dialled at and was taken to to: a pinhole has admitted it.
+func (s *Server) Connected(from netip.Addr, at, to netip.AddrPort) {
+	s.pinholes.connected(from, at, to)
+}
 
 // CloseAll closes every pinhole of every session and returns how many there
 // were. Sessions go on; their next transfers set up new ones.

@@ -59,7 +59,9 @@ type session struct {
 	client, outside        netip.AddrPort
 	inside, server         netip.AddrPort
 
-	readers atomic.Int32 // that have not ended
+	dialled atomic.Pointer[net.TCPConn] // serverConn, for who does not have the lock
+	stuck   atomic.Int32                // how often in a row the clock found the lock taken
+	readers atomic.Int32                // that have not ended
 
 	mu        sync.Mutex // guards what follows; held while a verdict is carried out
 	turn      sync.Cond  // a client's line that waits may be judged again
@@ -73,6 +75,7 @@ type session struct {
 	more      bool      // the next one is at hand
 	transfers [4]int8   // data commands without their final reply, by alg.Direction
 	transfer  time.Time // when the oldest of them began, or the one before it ended
+	dataCame  bool      // a data connection came for one of them, and its pinhole is closed
 	saidQuit  bool
 	lastCode  int       // of the server's last reply
 	endBy     time.Time // the daemon goes down and a running transfer may go on until then; zero: it does not
@@ -114,9 +117,10 @@ func (s *Server) turnAway(svc *service, conn *net.TCPConn, why refusal) {
 // are goroutines of their own, so that what a session keeps for hours is two
 // small stacks, and not the one that dialled.
 func (s *session) begin() {
+	defer s.notBegun()
+	defer s.recovered()
 	s.service.metrics.sessionBegan()
 	if !s.connect() {
-		s.close()
 		return
 	}
 	s.mu.Lock()
@@ -131,6 +135,13 @@ func (s *session) begin() {
 	s.readers.Store(2)
 	go s.readServer()
 	go s.readClient()
+}
+
+// notBegun closes a session that has no readers to do so: no server, or a panic.
+func (s *session) notBegun() {
+	if s.readers.Load() == 0 && s.machine == nil {
+		s.close()
+	}
 }
 
 // readerEnded is the last thing that each reader does. The second one closes.
@@ -157,6 +168,7 @@ func (s *session) connect() bool {
 	conn, err := s.service.dial(context.Background(), s.client.Addr())
 	if err == nil {
 		s.serverConn = conn
+		s.dialled.Store(conn)
 		s.inside, s.server = plain(conn.LocalAddr()), plain(conn.RemoteAddr())
 		return true
 	}
@@ -177,14 +189,19 @@ func (s *session) end(how outcome, why error, word string) {
 	s.setPhase(over)
 	s.ended, s.cause = how, why
 	s.turn.Signal()
-	if word = string(s.held) + word; word == "" && how == quit {
+	defer s.leave(word) // also when a defect breaks off the closing
+	s.closePinholes()   // before the last word, for which the client may let us wait
+}
+
+// leave parts with both peers, with a last word for the client.
+func (s *session) leave(word string) {
+	if word = string(s.held) + word; word == "" && s.ended == quit {
 		_ = s.clientConn.Close() // it has the 221 and has nothing more to say
 	} else {
 		s.farewell(word)
 	}
 	s.held = nil
 	_ = s.serverConn.Close()
-	s.closePinholes()
 }
 
 // farewell says the last word to the client. Whoever reads from the client

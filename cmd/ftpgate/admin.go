@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,8 +39,13 @@ func (d *daemon) serveAdmin(ctx context.Context, tasks *errgroup.Group) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /close-all", func(w http.ResponseWriter, _ *http.Request) {
-		n := d.server.CloseAll()
-		d.log.Warn("all pinholes were closed by command", "pinholes", n)
+		n, err := d.table.CloseAll() // first, and whatever our books say
+		d.server.CloseAll()
+		d.log.Warn("all pinholes were closed by command", "pinholes", n, "error", err)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(closedAnswer{n})
 	})
@@ -54,6 +61,9 @@ func listenAdmin(path string) (net.Listener, error) {
 	if conn, err := net.Dial("unix", path); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("another daemon answers at %s: stop it, or set another socket", path)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return nil, fmt.Errorf("%s is there and no socket: set another path", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -94,7 +104,8 @@ func askDaemon(socket, what string, answer any) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the daemon at %s answers %s", socket, resp.Status)
+		why, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return fmt.Errorf("the daemon at %s answers %s: %s", socket, resp.Status, strings.TrimSpace(string(why)))
 	}
 	return json.NewDecoder(resp.Body).Decode(answer)
 }

@@ -20,7 +20,9 @@ func (d *daemon) listenConntrack() (*conntrack.Listener, error) {
 		Mark: d.file.NFT.Mark, Reap: true, Linger: lingers, Brief: true,
 		Resync: func(flows []conntrack.Flow) {
 			for _, f := range flows {
-				d.server.Connected(f.Orig.Src.Addr(), f.Orig.Dst)
+				if !f.State.Over() {
+					d.server.Connected(f.Orig.Src.Addr(), f.Orig.Dst, f.Reply.Src)
+				}
 			}
 			d.log.Warn("conntrack events were lost; the state of all transfers was read again", "flows", len(flows))
 		},
@@ -38,7 +40,7 @@ func (d *daemon) followConntrack(ctx context.Context, l *conntrack.Listener) err
 	for {
 		err := l.Run(ctx, func(e conntrack.Event) {
 			if e.Type == conntrack.New {
-				d.server.Connected(e.Orig.Src.Addr(), e.Orig.Dst)
+				d.server.Connected(e.Orig.Src.Addr(), e.Orig.Dst, e.Reply.Src)
 			}
 		})
 		for ctx.Err() == nil {

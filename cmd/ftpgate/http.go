@@ -20,7 +20,7 @@ func (d *daemon) serveMetrics(ctx context.Context, tasks *errgroup.Group) error 
 	}
 	l, err := net.Listen("tcp", at.String())
 	if err != nil {
-		return fmt.Errorf("metrics.listen: %w", err)
+		return fmt.Errorf("metrics.listen: %w: write another address, or \"\" for none", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{}))
