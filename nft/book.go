@@ -38,6 +38,7 @@ type book struct {
 	out   map[netip.Addr]netip.Addr // permanent elements: target -> source
 	spent []key                     // used ones, whose source elements go with a later batch
 	sweep int                       // size of open at which to look for expired records
+	moved time.Time                 // when a target was last found with another source
 }
 
 func newBook() book {
@@ -45,8 +46,9 @@ func newBook() book {
 }
 
 // place decides where the source of a pinhole goes; fresh means that the
-// permanent element of its target must be written too.
-func (b *book) place(p Pinhole) (kind sourceKind, fresh bool) {
+// permanent element of its target must be written too, in place of another if
+// there is one.
+func (b *book) place(p Pinhole, now time.Time) (kind sourceKind, fresh bool) {
 	if p.Source.Port() != 0 {
 		return sourceActive, false
 	}
@@ -54,10 +56,26 @@ func (b *book) place(p Pinhole) (kind sourceKind, fresh bool) {
 	switch {
 	case known && source == p.Source.Addr():
 		return sourceOut, false
-	case known || len(b.out) >= maxOut:
+	case known && b.needed(p.To.Addr(), now), !known && len(b.out) >= maxOut:
 		return sourceVia, false
 	}
 	return sourceOut, true
+}
+
+// needed reports whether an open pinhole relies on the permanent element of a
+// target, so that it cannot follow a changed inside address yet. To find out
+// takes a look at every record: between two looks the answer is yes.
+func (b *book) needed(target netip.Addr, now time.Time) bool {
+	if now.Sub(b.moved) < time.Second {
+		return true
+	}
+	b.moved = now
+	for _, r := range b.open {
+		if r.source == sourceOut && r.To.Addr() == target && now.Before(r.deadline) {
+			return true
+		}
+	}
+	return false
 }
 
 // add notes a pinhole that the kernel has taken. Now and then it throws out

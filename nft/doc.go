@@ -19,7 +19,7 @@
 //	out4     target -> source                               permanent, one per target
 //
 // and the same for IPv6. A pinhole without a source port leaves its source to
-// out4, so that it is one element alone. If its target was first seen with
+// out4, so that it is one element alone. While open pinholes to its target have
 // another source, or out4 is large, it gets an element in via4 instead.
 //
 // # Whose table it is
@@ -38,8 +38,10 @@
 //     empty table; call Remove only when nothing runs.
 //   - SYNs of the same address that arrive within the same microseconds can both
 //     pass a pinhole: lookup and deletion are not one step in the kernel.
-//   - Two processes that both run without an owner on the same table name do not
-//     see each other. Only an owner keeps the second one out.
+//   - A second process is kept out by a lock, owner or not: an abstract Unix
+//     socket of the table's name. The lock of another user, unless that is root,
+//     does not count: anybody could take it. Processes of different users see
+//     each other only by the owner.
 //   - Open and CloseOrphans act in the network namespace of the calling thread; a
 //     Table keeps to the namespace where it was opened.
 package nft

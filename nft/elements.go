@@ -20,7 +20,7 @@ func (t *Table) Open(p Pinhole) error {
 	defer t.mu.Unlock()
 	now := time.Now()
 	before, was := t.book.open[p.key()]
-	kind, fresh := t.book.place(p)
+	kind, fresh := t.book.place(p, now)
 	spent := t.book.takeSpent(now)
 	err = t.commit(func() error {
 		for _, r := range spent {
@@ -152,12 +152,24 @@ func (t *Table) enqueue(p Pinhole, kind sourceKind, fresh bool) error {
 	case kind == sourceVia:
 		err = t.conn.SetAddElements(h.via, p.sourceElement())
 	case fresh:
-		err = t.conn.SetAddElements(h.out, outElement(p.To.Addr(), p.Source.Addr()))
+		err = t.enqueueFresh(p)
 	}
 	if err != nil {
 		return err
 	}
 	return t.conn.SetAddElements(h.dnat, p.dnatElement())
+}
+
+// enqueueFresh writes the permanent element of a target, which may have another.
+func (t *Table) enqueueFresh(p Pinhole) error {
+	target := p.To.Addr()
+	out := t.rules.halves[half(p.From)].out
+	if before, known := t.book.out[target]; known {
+		if err := t.remove(out, outElement(target, before)); err != nil {
+			return err
+		}
+	}
+	return t.conn.SetAddElements(out, outElement(target, p.Source.Addr()))
 }
 
 // makeRoom removes what an earlier pinhole of the same key may have left. If

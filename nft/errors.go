@@ -26,6 +26,9 @@ var (
 	// ErrClosed says that the Table was released or removed.
 	ErrClosed = errors.New("the table was released")
 
+	// ErrNoTable says that there is no table of that name.
+	ErrNoTable = errors.New("there is no table")
+
 	// ErrPermission says what a process needs and how to grant it.
 	ErrPermission = errors.New("no right to change nftables (CAP_NET_ADMIN): run as root, or grant it with: " +
 		"setcap cap_net_admin,cap_net_bind_service+ep $(command -v ftpgate)")
@@ -34,7 +37,8 @@ var (
 	ErrUnsupported = errors.New("this kernel has no nf_tables with inet nat (Linux 5.10 or later with CONFIG_NF_TABLES_INET and CONFIG_NFT_NAT)")
 )
 
-// OwnedError says that a living process owns the table.
+// OwnedError says that a living process has the table: it holds its lock or owns
+// it in the kernel.
 type OwnedError struct {
 	Table   string
 	PID     int    // 0 when it cannot be found, as in another pid namespace

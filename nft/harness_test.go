@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -87,7 +86,8 @@ func (s *scene) open(cfg nft.Config) *nft.Table {
 	return table
 }
 
-// nft runs the nft command on the gateway.
+// nft runs the nft command on the gateway: the unpacked one, or the test is
+// skipped where that has not been fetched.
 func (s *scene) nft(args ...string) string {
 	s.Helper()
 	out, err := s.tryNFT(args...)
@@ -98,13 +98,9 @@ func (s *scene) nft(args ...string) string {
 }
 
 func (s *scene) tryNFT(args ...string) (string, error) {
-	var out []byte
-	var err error
-	doErr := s.Gateway.Do(func() error {
-		out, err = exec.Command("nft", args...).CombinedOutput()
-		return nil
-	})
-	return string(out), errors.Join(doErr, err)
+	s.Helper()
+	out, err := labtest.Tree(s.T).Command(s.Context(), s.Gateway, nil, "nft", args...).CombinedOutput()
+	return string(out), err
 }
 
 // passive is a pinhole from the client through a port of the gateway to a

@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -11,33 +12,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CloseOrphans closes every pinhole in a table that no living process owns, in
-// whatever state it is, and says how many there were. No table is no error. It
-// is for the emergency when the daemon is gone; the table itself stays.
+// CloseOrphans closes every pinhole in a table that no living process has, in
+// whatever state it is, and says how many there were. It is for the emergency
+// when the daemon is gone; the table itself stays. A name that no table has is
+// ErrNoTable: somebody may have mistyped it and believe the holes closed.
 func CloseOrphans(name string) (int, error) {
 	if name == "" {
 		name = DefaultName
 	}
-	c, err := dial()
-	if err != nil {
-		return 0, fmt.Errorf("close the pinholes of table inet %s: %w", name, err)
-	}
-	defer c.CloseLasting()
-	n, err := closeOrphans(c, name)
+	n, err := closeOrphans(name)
 	if err != nil {
 		return n, fmt.Errorf("close the pinholes of table inet %s: %w", name, err)
 	}
 	return n, nil
 }
 
-func closeOrphans(c *nftables.Conn, name string) (int, error) {
+func closeOrphans(name string) (int, error) {
+	lock, err := lockTable(name, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return 0, err
+	}
+	defer lock.release()
+	c, err := dial()
+	if err != nil {
+		return 0, err
+	}
+	defer c.CloseLasting()
 	features, err := probe(c)
 	if err != nil {
 		return 0, err
 	}
 	table, err := findTable(c, name)
-	if err != nil || table == nil {
+	if err != nil {
 		return 0, err
+	}
+	if table == nil {
+		return 0, fmt.Errorf("%w inet %s", ErrNoTable, name)
 	}
 	if table.Flags&nftables.TableFlagOwner != 0 {
 		return 0, ownedError(table)

@@ -235,6 +235,42 @@ func TestOneTargetFromTwoSources(t *testing.T) {
 	})
 }
 
+// A backend that is reached from another inside address than before gets a new
+// permanent element once no open pinhole relies on the old one.
+func TestTargetChangesItsSource(t *testing.T) {
+	eachKernel(t, func(s *scene) {
+		for _, a := range both {
+			table := s.open(nft.Config{})
+			s.changeSource(table, a)
+			if err := table.Remove(); err != nil {
+				s.Fatal(err)
+			}
+		}
+	})
+}
+
+func (s *scene) changeSource(table *nft.Table, a family) {
+	out := map[bool]string{true: "out4", false: "out6"}[a.wan.Is4()]
+	source := func() string { return s.nft("list", "map", "inet", "ftpgate", out) }
+	ln := s.listen(s.Server, a.servers)
+	old, changed := a.passive(61000, ln), a.passive(61001, ln)
+	changed.Source = netip.AddrPortFrom(a.wan, 0)
+	s.mustOpen(table, old)
+	if err := table.Close(old); err != nil {
+		s.Fatal(err)
+	}
+	s.mustOpen(table, changed)
+	if got := source(); !strings.Contains(got, a.wan.String()) || strings.Contains(got, a.lan.String()) {
+		s.Errorf("%s does not follow to %v:\n%s", out, a.wan, got)
+	}
+	s.mustOpen(table, old) // while the other one relies on the element
+	if got := source(); !strings.Contains(got, a.wan.String()) {
+		s.Errorf("%s goes back to %v under an open pinhole:\n%s", out, a.lan, got)
+	}
+	s.pass(s.Client, changed.At, ln).wantSource(a.wan, 0)
+	s.pass(s.Client, old.At, ln).wantSource(a.lan, 0)
+}
+
 func TestComments(t *testing.T) {
 	eachFamily(t, func(s *scene, table *nft.Table, a family) {
 		p := a.passive(61000, s.listen(s.Server, a.servers))

@@ -67,6 +67,7 @@ type Table struct {
 	features   Features
 	log        *slog.Logger
 	reinstalls atomic.Uint64
+	lock       *tableLock      // nil when it could not be had
 	monitor    *monitor        // for Watch; nil with an owner
 	flows      *conntrack.Conn // tells used pinholes from open ones
 
@@ -75,9 +76,12 @@ type Table struct {
 	mu     sync.Mutex
 	conn   *nftables.Conn // owns the table
 	rules  *ruleset       // as installed last
+	handle uint64         // of the table as installed last
 	listen listeners
 	book   book
 	closed bool
+
+	handles *netlink.Conn // to ask for handle
 
 	// readMu guards reader: long listings must not hold up Open. It is taken
 	// after mu, if both are.
@@ -94,11 +98,12 @@ func Open(cfg Config) (*Table, error) {
 		return nil, err
 	}
 	t := &Table{cfg: cfg, log: cfg.Logger, book: newBook(), listen: newListeners(cfg.Listen)}
-	if err := t.dial(); err != nil {
+	err := t.take()
+	if err != nil {
 		t.hangUp()
 		return nil, fmt.Errorf("open table inet %s: %w", cfg.Name, err)
 	}
-	if err := t.install(); err != nil {
+	if err = t.install(); err != nil {
 		t.hangUp()
 		return nil, fmt.Errorf("install table inet %s: %w", cfg.Name, err)
 	}
@@ -117,6 +122,14 @@ func (t *Table) Owned() bool { return t.cfg.Owner && t.features.Owner }
 // Reinstalls counts how often the table was put back after somebody removed it.
 func (t *Table) Reinstalls() uint64 { return t.reinstalls.Load() }
 
+// take keeps others from the table before anything is looked at.
+func (t *Table) take() (err error) {
+	if t.lock, err = lockTable(t.cfg.Name, t.log); err != nil {
+		return err
+	}
+	return t.dial()
+}
+
 // dial opens every connection that will be needed, now: they belong to the
 // network namespace of this thread, and to enter that later from another one
 // would take more rights than CAP_NET_ADMIN.
@@ -125,6 +138,9 @@ func (t *Table) dial() (err error) {
 		return err
 	}
 	if t.reader, err = dial(); err != nil {
+		return err
+	}
+	if t.handles, err = netlink.Dial(unix.NETLINK_NETFILTER, nil); err != nil {
 		return err
 	}
 	if t.features, err = probe(t.conn); err != nil {
@@ -142,11 +158,15 @@ func (t *Table) dial() (err error) {
 	return err
 }
 
-// hangUp closes what dial opened, as far as it came.
+// hangUp closes what take opened, as far as it came, the lock last.
 func (t *Table) hangUp() {
 	t.closed = true
+	defer t.lock.release()
 	if t.conn != nil {
 		_ = t.conn.CloseLasting()
+	}
+	if t.handles != nil {
+		_ = t.handles.Close()
 	}
 	if t.flows != nil {
 		_ = t.flows.Close()
@@ -200,7 +220,8 @@ func (t *Table) install() error {
 		err = t.conn.Flush()
 		switch {
 		case err == nil:
-			return nil
+			t.handle, err = tableHandle(t.handles, t.cfg.Name)
+			return err
 		case errors.Is(err, unix.ENOENT) && try < 3: // removed since we looked
 		case errors.Is(err, unix.EPERM) && try < 1: // taken since we looked
 		default:
@@ -217,21 +238,6 @@ func (t *Table) enqueueStatic() error {
 		return err
 	}
 	return t.book.enqueueOut(t.conn, t.rules)
-}
-
-// foreign returns an OwnedError if another living process owns the table.
-func (t *Table) foreign(there *nftables.Table) error {
-	if there == nil || there.Flags&nftables.TableFlagOwner == 0 {
-		return nil
-	}
-	ours, err := t.conn.GetPortID()
-	if err != nil {
-		return err
-	}
-	if there.Owner == ours {
-		return nil
-	}
-	return ownedError(there)
 }
 
 // findTable returns nil if there is no table of that name.

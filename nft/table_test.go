@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,21 +16,28 @@ import (
 )
 
 // TestMain lets the test binary be another process that has a table: it opens
-// one, with a pinhole if it is told of one, says so and waits to be killed.
+// one, says so and waits to be killed.
 func TestMain(m *testing.M) {
 	if to := os.Getenv("NFT_TEST_PINHOLE_TO"); to != "" {
-		other(netip.MustParseAddrPort(to))
+		other(func() error { return openWith(netip.MustParseAddrPort(to)) })
+	}
+	if os.Getenv("NFT_TEST_FOREIGN") != "" {
+		other(ownForeign)
 	}
 	os.Exit(m.Run())
 }
 
-func other(to netip.AddrPort) {
-	cfg := nft.Config{Owner: os.Getenv("NFT_TEST_OWNER") != ""}
-	table, err := nft.Open(cfg)
-	if err == nil {
-		err = table.Open(crashed(to))
-	}
+// openWith opens a table with a pinhole.
+func openWith(to netip.AddrPort) error {
+	table, err := nft.Open(nft.Config{Owner: os.Getenv("NFT_TEST_OWNER") != ""})
 	if err != nil {
+		return err
+	}
+	return table.Open(crashed(to))
+}
+
+func other(open func() error) {
+	if err := open(); err != nil {
 		os.Stdout.WriteString(err.Error() + "\n")
 		os.Exit(1)
 	}
@@ -48,11 +54,18 @@ func crashed(to netip.AddrPort) nft.Pinhole {
 // startOther returns when the other process has its table and pinhole.
 func (s *scene) startOther(to netip.AddrPort) *lab.Cmd {
 	s.Helper()
-	cmd := s.Gateway.Command(s.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), "NFT_TEST_PINHOLE_TO="+to.String())
+	env := []string{"NFT_TEST_PINHOLE_TO=" + to.String()}
 	if !s.without.Owner {
-		cmd.Env = append(cmd.Env, "NFT_TEST_OWNER=1")
+		env = append(env, "NFT_TEST_OWNER=1")
 	}
+	return s.start(env...)
+}
+
+// start runs the test binary as another process and returns when it is ready.
+func (s *scene) start(env ...string) *lab.Cmd {
+	s.Helper()
+	cmd := s.Gateway.Command(s.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		s.Fatal(err)
@@ -166,57 +179,18 @@ func TestStaleTableIsReplaced(t *testing.T) {
 	})
 }
 
-func TestOwnedByAnotherProcess(t *testing.T) {
-	labtest.NeedRoot(t)
-	s := &scene{labtest.New(t, lab.Options{SecondClient: true}), t, nft.Features{}}
-	cmd := s.startOther(netip.AddrPortFrom(v4.servers, 4000))
-	comm, err := os.ReadFile("/proc/self/comm") // the same program as we
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, openErr := s.tryOpen(nft.Config{})
-	var closeErr error
-	if err := s.Gateway.Do(func() error { _, closeErr = nft.CloseOrphans(""); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	for _, err := range []error{openErr, closeErr} {
-		owned, ok := errors.AsType[*nft.OwnedError](err)
-		if !ok || owned.PID != cmd.Process.Pid || owned.Program != strings.TrimSpace(string(comm)) {
-			t.Errorf("%v: want the owner to be %s, pid %d", err, comm, cmd.Process.Pid)
-		}
-	}
-
-	// A second table of the same process: its netlink port is not the pid.
-	s.open(nft.Config{Name: "second"})
-	_, err = s.tryOpen(nft.Config{Name: "second"})
-	if owned, ok := errors.AsType[*nft.OwnedError](err); !ok || owned.PID != os.Getpid() {
-		t.Errorf("%v: want the owner to be pid %d", err, os.Getpid())
-	}
-}
-
 func TestCloseOrphans(t *testing.T) {
 	eachKernel(t, func(s *scene) {
-		closeOrphans := func() (n int) {
-			s.Helper()
-			err := s.Gateway.Do(func() (err error) {
-				n, err = nft.CloseOrphans("")
-				return err
-			})
-			if err != nil {
-				s.Fatal(err)
-			}
-			return n
-		}
-		if n := closeOrphans(); n != 0 {
-			s.Errorf("closed %d pinholes of no table", n)
+		if n, err := s.tryCloseOrphans(); n != 0 || !errors.Is(err, nft.ErrNoTable) {
+			s.Errorf("closed %d pinholes of no table: %v", n, err)
 		}
 		ln := s.listen(s.Server, v4.servers)
 		p := crashed(addrOf(ln.Addr()))
 		cmd := s.startOther(p.To)
 		cmd.Process.Kill()
 		cmd.Wait()
-		if n := closeOrphans(); n != 1 {
-			s.Errorf("closed %d pinholes, want 1", n)
+		if n, err := s.tryCloseOrphans(); n != 1 || err != nil {
+			s.Errorf("closed %d pinholes, %v; want 1", n, err)
 		}
 		s.refuse(s.Client, p.At, "closed")
 	})
@@ -225,20 +199,13 @@ func TestCloseOrphans(t *testing.T) {
 // withRights runs f in the gateway with no more than some capabilities, in a
 // thread that ends with it. f does not end the test.
 func withRights(l *lab.Lab, caps uint32, f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := unix.Setns(l.Gateway.Namespace(), unix.CLONE_NEWNET)
-		if err == nil {
-			sets := [2]unix.CapUserData{{Effective: caps, Permitted: caps}}
-			err = unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &sets[0])
+	return inThread(l, func() error {
+		sets := [2]unix.CapUserData{{Effective: caps, Permitted: caps}}
+		if err := unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &sets[0]); err != nil {
+			return err
 		}
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
-	return <-done
+		return f()
+	})
 }
 
 func TestWithoutTheRight(t *testing.T) {

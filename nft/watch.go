@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"time"
-
-	"github.com/google/nftables"
 )
 
 const (
@@ -80,48 +78,6 @@ func (t *Table) check(who string) (reinstalled bool, err error) {
 		why += ": by " + who
 	}
 	return true, t.reinstall(why)
-}
-
-// intact returns what is wrong with the table in the kernel, nil if it is as we
-// installed it. The caller holds mu.
-func (t *Table) intact() error {
-	t.readMu.Lock()
-	defer t.readMu.Unlock()
-	there, err := findTable(t.reader, t.cfg.Name)
-	switch {
-	case err != nil:
-		return err
-	case there == nil:
-		return errors.New("the table was removed")
-	case there.Flags != t.flags():
-		return errors.New("the flags of the table were changed")
-	}
-	installed := map[string][]uint64{}
-	for _, r := range t.rules.rules {
-		installed[r.Chain.Name] = append(installed[r.Chain.Name], r.Handle)
-	}
-	for _, ch := range t.rules.chains {
-		rules, err := t.reader.GetRules(t.rules.table, ch)
-		if err != nil {
-			return fmt.Errorf("read chain %s: %w", ch.Name, err)
-		}
-		if !sameHandles(rules, installed[ch.Name]) {
-			return fmt.Errorf("the rules of chain %s were changed", ch.Name)
-		}
-	}
-	return nil
-}
-
-func sameHandles(rules []*nftables.Rule, want []uint64) bool {
-	if len(rules) != len(want) {
-		return false
-	}
-	for i, r := range rules {
-		if r.Handle != want[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // reinstall puts the table back and opens the pinholes again that were open.

@@ -1,10 +1,12 @@
 // Package procfs finds the process behind a socket, so that an error message
 // can name who is in the way. All of it is best effort: without the right to
-// look at the processes of others, nobody is found.
+// look at the processes of others, no holder of a socket is found.
 package procfs
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,13 +24,13 @@ type Process struct {
 func Holder(inode uint64, guess int) (p Process, ok bool) {
 	want := fmt.Sprintf("socket:[%d]", inode)
 	if holds(guess, want) {
-		return Process{guess, program(guess)}, true
+		return Process{guess, Program(guess)}, true
 	}
 	processes, _ := filepath.Glob("/proc/[0-9]*")
 	for _, path := range processes {
 		pid, err := strconv.Atoi(filepath.Base(path))
 		if err == nil && holds(pid, want) {
-			return Process{pid, program(pid)}, true
+			return Process{pid, Program(pid)}, true
 		}
 	}
 	return Process{}, false
@@ -44,7 +46,18 @@ func holds(pid int, socket string) bool {
 	return false
 }
 
-func program(pid int) string {
+// Hidden returns a process whose sockets we have no right to look at.
+func Hidden(pid int) (p Process, ok bool) {
+	_, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)) // takes the right that its descriptors take
+	if !errors.Is(err, fs.ErrPermission) {
+		return Process{}, false
+	}
+	return Process{pid, Program(pid)}, true
+}
+
+// Program returns the name of a process, "a process" if that cannot be known.
+// It takes no right.
+func Program(pid int) string {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {
 		return "a process"

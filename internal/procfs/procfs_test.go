@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -121,7 +122,28 @@ func TestProcessWithoutAName(t *testing.T) {
 	if _, err := os.Stat(filepath.Join("/proc", "1073741824")); err == nil {
 		t.Fatal("there is a process with a pid that cannot be")
 	}
-	if name := program(none); name != "a process" {
-		t.Errorf("program: %q", name)
+	if name := Program(none); name != "a process" {
+		t.Errorf("Program: %q", name)
+	}
+}
+
+func TestHiddenProcess(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("hiding a process from this thread takes root")
+	}
+	hidden := make(chan bool)
+	go func() {
+		runtime.LockOSThread() // and never unlock: the thread ends with its lost rights
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
+			t.Error(errno)
+		}
+		p, ok := Hidden(1)
+		hidden <- ok && p.PID == 1 && p.Program == Program(1)
+	}()
+	if !<-hidden {
+		t.Error("a user may not look at process 1, and is not told its name")
+	}
+	if p, ok := Hidden(os.Getpid()); ok {
+		t.Errorf("%v is hidden from itself", p)
 	}
 }
