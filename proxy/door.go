@@ -32,20 +32,23 @@ type visits struct {
 }
 
 func newDoor() *door {
-	return &door{services: map[string]int{}, clients: map[guest]*visits{}}
+	d := &door{services: map[string]int{}, clients: map[guest]*visits{}}
+	d.set(Limits{})
+	return d
 }
 
 func (d *door) set(l Limits) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.global = l
+	d.global.Sessions = l.sessions()
 }
 
 // limit returns how many sessions there can be at once.
 func (d *door) limit() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.global.sessions()
+	return d.global.Sessions
 }
 
 // The descriptors that a session holds, and those that the daemon needs besides.
@@ -97,7 +100,7 @@ func (d *door) enter(svc *service, client netip.Addr, now time.Time) refusal {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l := svc.Limits
-	if d.sessions >= d.global.sessions() || l.Sessions > 0 && d.services[svc.Name] >= l.Sessions {
+	if d.sessions >= d.global.Sessions || l.Sessions > 0 && d.services[svc.Name] >= l.Sessions {
 		return tooMany
 	}
 	v := d.visits(svc, client)

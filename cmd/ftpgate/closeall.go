@@ -42,5 +42,8 @@ func closeAll(socket, table string) (int, error) {
 	if errors.As(err, &owned) {
 		return 0, fmt.Errorf("no daemon answers at %s, but %w (name its admin.socket with --socket)", socket, err)
 	}
+	if errors.Is(err, nft.ErrNoTable) {
+		return 0, fmt.Errorf("no daemon answers at %s, and %w: name them with --socket and --table if they are others", socket, err)
+	}
 	return n, err
 }

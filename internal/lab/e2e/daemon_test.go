@@ -93,18 +93,29 @@ func TestReload(t *testing.T) {
 // A second daemon on the same table refuses to start and names the owner; so
 // does one whose port is taken.
 func TestSecondDaemon(t *testing.T) {
-	l := newLab(t)
-	first := startGateway(t, l, "", "")
-	second := prepareGateway(t, l, fmt.Sprintf(services, "")+"[metrics]\nlisten = \"\"\n")
-	out, status := second.run("run", "-c", second.config)
-	if want := fmt.Sprintf("pid %d", first.cmd.Process.Pid); status != 1 || !strings.Contains(out, want) {
-		t.Errorf("status %d, want 1 and %q: %s", status, want, out)
-	}
-	second.configure(fmt.Sprintf(services, "") + "[metrics]\nlisten = \"\"\n[nft]\ntable = \"second\"\n")
-	out, status = second.run("run", "-c", second.config)
-	if want := fmt.Sprintf("pid %d", first.cmd.Process.Pid); status != 1 || !strings.Contains(out, "198.51.100.1:21") || !strings.Contains(out, want) {
-		t.Errorf("status %d, want 1, the address and %q: %s", status, want, out)
-	}
+	bothOwners(t, func(t *testing.T, table string) {
+		l := newLab(t)
+		startFTPD(t, l)
+		first := startGateway(t, l, "", table)
+		c := login(t, l.Client, gateway4)
+		d := setUp(t, c, "PASV")
+		pid := fmt.Sprintf("pid %d", first.cmd.Process.Pid)
+		off := "[metrics]\nlisten = \"\"\n"
+
+		second := prepareGateway(t, l, fmt.Sprintf(services, "")+off+table)
+		out, status := second.run("run", "-c", second.config)
+		if status != 1 || !strings.Contains(out, "table inet ftpgate") || !strings.Contains(out, pid) {
+			t.Errorf("same table: status %d, want 1, the table and %q: %s", status, pid, out)
+		}
+		second.configure(fmt.Sprintf(services, "") + off + "[nft]\ntable = \"second\"\n")
+		out, status = second.run("run", "-c", second.config)
+		if status != 1 || !strings.Contains(out, "198.51.100.1:21") || !strings.Contains(out, pid) {
+			t.Errorf("same port: status %d, want 1, the address and %q: %s", status, pid, out)
+		}
+		if _, err := c.Download(d, "RETR /zero-1K"); err != nil {
+			t.Errorf("the first daemon was disturbed: %v", err)
+		}
+	})
 }
 
 // Without root: one sentence, and with the two capabilities all works.
@@ -180,6 +191,10 @@ func TestCloseAll(t *testing.T) {
 		}
 		if n := len(g.pinholes()); n != 0 {
 			t.Errorf("%d pinholes are left", n)
+		}
+		out, status = g.run("close-all", "--socket", g.socket, "--table", "mistyped")
+		if status != 1 || !strings.Contains(out, "there is no table inet mistyped") {
+			t.Errorf("with a mistyped table: status %d: %s", status, out)
 		}
 	})
 }
