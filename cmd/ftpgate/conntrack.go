@@ -12,9 +12,8 @@ import (
 const lingers = time.Minute
 
 // listenConntrack subscribes to the events of our flows. Entries of finished
-// transfers are removed, or they would fill the table for two minutes each and
-// keep the ports of active transfers; those that a server still remembers stay
-// as long as it does.
+// transfers are removed, or they would fill the table for two minutes each; those
+// that a server still remembers stay as long as it does.
 func (d *daemon) listenConntrack() (*conntrack.Listener, error) {
 	l, err := conntrack.Listen(conntrack.ListenConfig{
 		Mark: d.file.NFT.Mark, Reap: true, Linger: lingers, Brief: true,

@@ -22,7 +22,11 @@ func subscribe(cfg ListenConfig) (*netlink.Conn, error) {
 	if err == nil {
 		err = c.SetReadBuffer(cfg.Buffer) // by force where it may
 	}
-	for _, group := range []uint32{unix.NFNLGRP_CONNTRACK_NEW, unix.NFNLGRP_CONNTRACK_UPDATE, unix.NFNLGRP_CONNTRACK_DESTROY} {
+	groups := []uint32{unix.NFNLGRP_CONNTRACK_NEW, unix.NFNLGRP_CONNTRACK_UPDATE, unix.NFNLGRP_CONNTRACK_DESTROY}
+	if cfg.Brief {
+		groups = groups[:1] // who joins a group makes the kernel write its events, for all flows of the host
+	}
+	for _, group := range groups {
 		if err == nil {
 			err = c.JoinGroup(group)
 		}

@@ -59,10 +59,11 @@ type ListenConfig struct {
 	// comes at once all the same, and not again. 0: reaped like the others.
 	Linger time.Duration
 
-	// Brief leaves out, in the kernel, all events but New, and Update of a
-	// connection that has ended, and all flows that are not translated. Most
-	// events are others, and each costs as much.
+	// Brief delivers New alone, and of translated flows alone. An event costs
+	// the kernel and us as much as a packet, and a flow has seven of them. Reap
+	// then looks for ended flows every Sweep, 0 being 15 seconds.
 	Brief bool
+	Sweep time.Duration
 
 	// Resync is called with all marked flows after events were lost, from the
 	// goroutine of Run. Flows that are not among them have ended unseen.
@@ -83,7 +84,9 @@ type Listener struct {
 	ask     *Conn
 	reaper  *netlink.Conn // writes deletions; their answers are not read
 	resyncs atomic.Uint64
-	ended   lingering // owned by Run
+	ended   lingering            // owned by Run, as is what follows
+	over    map[uint32]time.Time // Brief: when a flow, by its id, was first seen to have ended
+	swept   time.Time
 }
 
 // Listen subscribes: from its return on no event is missed, though they are
@@ -91,6 +94,9 @@ type Listener struct {
 func Listen(cfg ListenConfig) (*Listener, error) {
 	if cfg.Mark == 0 {
 		return nil, errors.New("listen to conntrack: needs a mark")
+	}
+	if cfg.Sweep == 0 {
+		cfg.Sweep = 15 * time.Second
 	}
 	if cfg.Buffer == 0 {
 		cfg.Buffer = 8 << 20
@@ -137,7 +143,7 @@ func (l *Listener) Run(ctx context.Context, f func(Event)) error {
 	defer stop()
 	var deadline time.Time
 	for {
-		if due := l.ended.due(); !due.Equal(deadline) {
+		if due := l.due(); !due.Equal(deadline) {
 			deadline = due
 			if err := l.events.SetReadDeadline(due); err != nil {
 				return fmt.Errorf("follow conntrack: %w", err)
@@ -167,6 +173,9 @@ func (l *Listener) Run(ctx context.Context, f func(Event)) error {
 			if err == nil {
 				err = l.remove(flow.orig, flow.id)
 			}
+		}
+		if now := time.Now(); err == nil && l.sweeps() && now.Sub(l.swept) >= l.cfg.Sweep {
+			err = l.sweep(now)
 		}
 		if err != nil {
 			return fmt.Errorf("follow conntrack: %w", err)
@@ -207,13 +216,10 @@ func (l *Listener) deliver(m netlink.Message, f func(Event)) error {
 // ourselves are marked too, but not translated: they are left to the kernel.
 func (l *Listener) reap(flow Flow, f func(Event)) error {
 	switch {
-	case !l.cfg.Reap || !flow.State.Over() || flow.Status&DNAT == 0 || l.ended.has(flow.ID):
+	case !l.cfg.Reap || l.cfg.Brief || !flow.State.Over() || flow.Status&DNAT == 0 || l.ended.has(flow.ID):
 		return nil
 	case l.cfg.Linger == 0 || !flow.AcceptorClosed || flow.State != TimeWait:
 		return l.remove(flow.Orig, flow.ID)
-	case l.cfg.Brief: // nobody waits for the counters
-		l.ended.add(flow, time.Now().Add(l.cfg.Linger))
-		return nil
 	}
 	final, err := l.ask.Get(flow.Orig)
 	switch {

@@ -96,7 +96,7 @@ func TestAnExpiredPinholeIsNotSeen(t *testing.T) {
 
 func TestBrief(t *testing.T) {
 	eachFamily(t, func(s *scene) {
-		_, events := s.listening(conntrack.ListenConfig{Reap: true, Brief: true})
+		_, events := s.listening(conntrack.ListenConfig{Reap: true, Brief: true, Sweep: 50 * time.Millisecond, Linger: time.Minute})
 		control := s.listen(s.Gateway, s.wan)
 		if err := s.table.SetListen([]netip.AddrPort{addrOf(control.Addr())}); err != nil {
 			t.Fatal(err)
@@ -107,18 +107,27 @@ func TestBrief(t *testing.T) {
 		for port := uint16(61000); port < 61003; port++ {
 			dialled, accepted := s.through(s.Client, s.passive(port, ln), ln)
 			s.send(10, dialled, accepted) // the dialler closes first
-			var orig conntrack.Tuple
-			for i, want := range []conntrack.EventType{conntrack.New, conntrack.Update} {
-				e := <-events
-				if e.Type != want || e.Orig.Dst.Port() != port || want == conntrack.Update && !e.State.Over() {
-					t.Fatalf("event %d of port %d is %v %v in state %v, want %v", i, port, e.Type, e.Orig, e.State, want)
-				}
-				orig = e.Orig
+			e := <-events
+			if e.Type != conntrack.New || e.Orig.Dst.Port() != port {
+				t.Fatalf("the next event is %v of %v, want NEW of port %d", e.Type, e.Orig, port)
 			}
 			s.until("the flow is removed", func() bool {
-				_, err := s.dial().Get(orig)
+				_, err := s.dial().Get(e.Orig)
 				return errors.Is(err, conntrack.ErrNotFound)
 			})
+		}
+		dialled, accepted = s.through(s.Client, s.passive(61003, ln), ln)
+		s.send(10, accepted, dialled) // the side that was dialled closes first
+		lingers := (<-events).Orig
+		dialled, accepted = s.through(s.Client, s.passive(61004, ln), ln)
+		s.send(10, dialled, accepted)
+		gone := (<-events).Orig
+		s.until("the later flow is removed", func() bool {
+			_, err := s.dial().Get(gone)
+			return errors.Is(err, conntrack.ErrNotFound)
+		})
+		if _, err := s.dial().Get(lingers); err != nil {
+			t.Errorf("the flow that the other side remembers: %v", err)
 		}
 	})
 }
