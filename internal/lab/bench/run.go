@@ -141,7 +141,13 @@ func (o options) measure(ctx context.Context, stands []*stand.Stand, rep *report
 					return err
 				}
 				progress("round %d of %d: %s, %s", r.number, o.rounds, m.group, st.Kind.Title)
-				if err := m.run(ctx, r, st); err != nil {
+				err := m.run(ctx, r, st)
+				if err != nil && st.Kind.Peers && ctx.Err() == nil {
+					// What another program cannot do is a result too, and no reason to end.
+					progress("%s cannot do %s in this round: %v", st.Kind.Title, m.group, err)
+					continue
+				}
+				if err != nil {
 					return fmt.Errorf("%s, %s: %w\n%s", m.group, st.Kind.Title, err, st.Log())
 				}
 			}
