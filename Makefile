@@ -43,7 +43,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	done
 
 # Built first: to interrupt go run would leave what it runs behind.
-bench: ## ftpgate beside its peers, a quarter of an hour, as root; results in bench/
+bench: ## ftpgate beside its peers, twenty minutes, as root; results in bench/
 	$(GO) build -o bin/ftpgate-bench ./internal/lab/bench
 	bin/ftpgate-bench --out bench
 
