@@ -13,6 +13,8 @@ func (t *Table) ReplaceByDump() error {
 		return err
 	}
 	defer c.CloseLasting()
+	t.mu.Lock() // Watch puts ours back at once, and writes rules meanwhile
+	defer t.mu.Unlock()
 	copied := newRuleset(t.cfg.Name, t.cfg.Mark, t.cfg.Timeout, t.flags())
 	c.DelTable(copied.table)
 	if err := copied.enqueue(c); err != nil {

@@ -82,8 +82,8 @@ func (g *generator) transfers(j Job) (Outcome, error) {
 	for i := range took {
 		took[i] = make([]latency, 0, 1<<14)
 	}
-	end := time.Now().Add(j.duration())
 	o, err := crew(j.Sessions, func(i int) error {
+		end := time.Now().Add(j.duration()) // from when the clock runs
 		buf := make([]byte, 4096)
 		for {
 			l, err := sessions[i].transfer(j.Active, fetchSmall, func(fd int) error { return drainSmall(fd, buf) })
@@ -122,9 +122,9 @@ func drainSmall(fd int, buf []byte) error {
 
 // setups begins and ends sessions, in several workers.
 func setups(j Job) (Outcome, error) {
-	end := time.Now().Add(j.duration())
 	counts := make([]int, j.Sessions)
 	o, err := crew(j.Sessions, func(i int) error {
+		end := time.Now().Add(j.duration())
 		s := new(Session)
 		for time.Now().Before(end) {
 			if err := s.dial(j.Server); err != nil {
