@@ -149,8 +149,9 @@ func (d *dataPath) open(ctx context.Context, s *session) (net.Conn, error) {
 		from := &net.TCPAddr{IP: s.local.AsSlice(), Port: s.server.ActiveFrom}
 		return s.server.dial(ctx, from, d.active.String())
 	}
-	defer context.AfterFunc(ctx, func() { d.passive.Close() })()
-	conn, err := d.passive.Accept()
+	passive := d.passive // d forgets it, perhaps before the end of ctx closes it
+	defer context.AfterFunc(ctx, func() { passive.Close() })()
+	conn, err := passive.Accept()
 	if err != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
