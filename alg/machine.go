@@ -22,6 +22,11 @@ type Config struct {
 	PeerAddress     bool // PORT may name any address; the client's own is used instead
 	Strict          bool // a 227 with a foreign address is refused, a protocol violation ends the session
 
+	TLS      TLS
+	Require  bool // TerminateTLS: no login and no data connection without TLS
+	Implicit bool // TerminateTLS: the client's connection is TLS from its first byte
+	Data     bool // PassTLS: there are ports for data; without them AUTH is refused
+
 	// Own are the gateway's own listeners: no pinhole leads to one of them.
 	Own []netip.AddrPort
 }

@@ -25,6 +25,12 @@ var refusals = [reasons]string{
 	BadGreeting:     "421 The server does not greet as an FTP server\r\n",
 	GreetingRefused: "",
 	TooManyErrors:   "421 Too many errors: closing the control connection\r\n",
+	NeedsTLS:        "530 TLS is required here: send AUTH TLS first\r\n",
+	Injection:       "",
+	NotResumed:      "522 The data connection must resume the TLS session of the control connection\r\n",
+	DataTLS:         "522 No TLS with the client on the data connection\r\n",
+	DataBroken:      "426 The data connection broke: the transfer is not complete\r\n",
+	NoPassPorts:     "534 TLS could not carry data through the gateway (tls.pass_ports is not set)\r\n",
 }
 
 // noProtection answers PBSZ, PROT and their like (RFC 2228 §3, RFC 4217 §9):

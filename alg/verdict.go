@@ -16,6 +16,9 @@ type Verdict struct {
 	// Wait: the line cannot be judged yet. Present the same line again
 	// after the next reply.
 	Wait bool
+	// Secure, where not 0, changes the client's connection after the writes.
+	// What the client sent behind the line by then is injected: end the session.
+	Secure Secure
 	// End, where not 0, ends the session after the writes, and says why.
 	End Reason
 
@@ -27,16 +30,19 @@ type Verdict struct {
 	Login    Login    // a login succeeded or failed
 	Transfer Transfer // a transfer began or ended
 	Foreign  bool     // the server named another address than its own; it was ignored
+	TLSLost  bool     // the server offers TLS, which this service refuses
+	Restart  bool     // REIN: the server's connection is as before its greeting, so its TLS is gone too
 }
 
 // ID names a pinhole within its session. 0 is none.
 type ID uint32
 
-// Open asks for a pinhole: Dialer must be able to reach To.
+// Open asks for a pinhole that leads to To.
 type Open struct {
-	ID   ID
-	Mode Mode
-	To   netip.AddrPort // where the data connection must end up
+	ID      ID
+	Mode    Mode
+	To      netip.AddrPort // where the data connection must end up; port 0 with ModeAUTH
+	Private bool           // the client's end of the data connection is TLS (PROT P), and ours
 }
 
 // Closing ends a pinhole.
@@ -63,13 +69,16 @@ const (
 	ModeEPSV
 	ModePORT
 	ModeEPRT
+	// ModeAUTH is for data that is set up within TLS that passes the gateway: it
+	// admits the client to the ports that the service declares, while it is open.
+	ModeAUTH
 )
 
 // Passive reports whether the client dials.
 func (m Mode) Passive() bool { return m == ModePASV || m == ModeEPSV }
 
 // String returns the command that sets up the mode.
-func (m Mode) String() string { return [...]string{"", "PASV", "EPSV", "PORT", "EPRT"}[m] }
+func (m Mode) String() string { return [...]string{"", "PASV", "EPSV", "PORT", "EPRT", "AUTH"}[m] }
 
 // Reason is why the gateway refused a line or ended a session. The set is closed.
 type Reason uint8
@@ -99,13 +108,20 @@ const (
 	BadGreeting            // the server does not begin as an FTP server
 	GreetingRefused        // the server's greeting is a refusal
 	TooManyErrors          // the client, or the server, has used up the patience of the gateway
+	NeedsTLS               // tls.require: a login or a data connection without TLS
+	Injection              // bytes in clear behind AUTH or its reply (CVE-2011-0411)
+	NotResumed             // the data connection's TLS is not that of the control connection
+	DataTLS                // the data connection's TLS handshake failed
+	DataBroken             // a relayed data connection broke, so the transfer is not complete
+	NoPassPorts            // tls.mode = "pass" without ports for data
 	reasons
 )
 
 var reasonNames = [reasons]string{
 	"", "not_a_command", "syntax", "line_end", "line_too_long", "not_logged_in", "bounce", "port", "family", "mode",
 	"epsv_all", "tls", "unsupported", "no_data_port", "too_many_setups", "bad_reply", "ports_exhausted",
-	"nft", "busy_port", "not_ftp", "bad_greeting", "greeting_refused", "too_many_errors",
+	"nft", "busy_port", "not_ftp", "bad_greeting", "greeting_refused", "too_many_errors", "needs_tls", "injection",
+	"tls_not_resumed", "data_tls", "data_broken", "no_pass_ports",
 }
 
 // String returns the reason as a metric label.

@@ -3,6 +3,8 @@ package proxy
 import (
 	"net/netip"
 	"time"
+
+	"ftpgate/alg"
 )
 
 // Settings is what a Server runs on: a whole, checked configuration. A Server
@@ -38,11 +40,60 @@ type Service struct {
 	// client's own instead. False: such a command is refused with 504.
 	ActiveAddressPeer bool
 
+	Data       DataPath
+	TLS        TLS
+	BackendTLS BackendTLS
+
 	SourceAddress netip.Addr // inside address to dial backends from; zero: the routing table decides
 	Strict        bool       // a 227 with an address that is not the server's gets 425; violations end the session
 	Timeouts      Timeouts
 	Limits        Limits // [service.limits] laid over [limits]
 }
+
+// DataPath is who carries data.
+type DataPath string
+
+// Who carries data: DataAuto is the kernel wherever it can.
+const (
+	DataAuto   DataPath = "auto"
+	DataKernel DataPath = "kernel" // and where it cannot, there is no data
+	DataRelay  DataPath = "relay"
+)
+
+// TLS is what clients of a service get (RFC 4217).
+type TLS struct {
+	Mode              alg.TLS
+	Require           bool   // no login and no data without it
+	Implicit          bool   // from the first byte, as on port 990
+	Certificate, Key  string // PEM files: the chain, and its key (in the same file if Key is empty)
+	ClientCA          string // PEM file; clients need a certificate that it signed
+	MinVersion        uint16 // tls.VersionTLS12 or VersionTLS13
+	RequireResumption bool   // data connections resume the control connection's session
+
+	PassPorts PortRange // alg.PassTLS: what clients dial; zero: none
+	PassTo    uint16    // where at the backend PassPorts.First leads
+	PassFlows int       // data connections of one session at once
+}
+
+// BackendTLS is how a service's backends are dialled.
+type BackendTLS struct {
+	Mode               BackendTLSMode
+	CA                 string // PEM file; "": the system's
+	ServerName         string // name in the backend's certificate; "": its address
+	Certificate, Key   string // PEM files, for a backend that asks for one
+	MinVersion         uint16
+	InsecureSkipVerify bool
+}
+
+// BackendTLSMode is when TLS begins.
+type BackendTLSMode string
+
+// When TLS begins with a backend.
+const (
+	BackendClear    BackendTLSMode = "clear"    // never
+	BackendExplicit BackendTLSMode = "explicit" // by AUTH TLS
+	BackendImplicit BackendTLSMode = "implicit" // with the first byte
+)
 
 // PortRange is First to Last, both included.
 type PortRange struct{ First, Last uint16 }
