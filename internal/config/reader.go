@@ -11,7 +11,8 @@ import (
 
 // reader walks one decoded file against the schema and gathers what is wrong.
 type reader struct {
-	lines    map[string]int // line of every path that is written in the file
+	lines    map[string]int  // line of every path that is written in the file
+	given    map[string]bool // keys that are written, with more than ""
 	problems []Problem
 }
 
@@ -27,6 +28,9 @@ type value struct {
 	at  string // service[0].backends[1]
 	any any    // string, int64, float64, bool, time.Time, []any, map[string]any, …
 }
+
+// given says whether anything was written, other than the "" of what is left out.
+func (v value) given() bool { return v.any != nil && v.any != "" }
 
 func (v value) fail(text string) { v.r.report(v.at, v.at, text) }
 
@@ -111,7 +115,10 @@ func (r *reader) table(p place, scope, at string, tree map[string]any) {
 		case written && k.later != "":
 			v.fail(unavailable + ": " + k.later)
 		case written:
+			r.given[where] = v.given()
 			k.set(p, v)
+		case found[k.impliedBy].given():
+			k.set(p, value{r, where, k.def})
 		case k.missing != "":
 			r.report(where, where, k.missing)
 		case k.def != nil:

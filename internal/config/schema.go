@@ -7,16 +7,18 @@ import (
 	"strings"
 	"time"
 
+	"ftpgate/alg"
 	"ftpgate/proxy"
 )
 
 // key is one key of the contract.
 type key struct {
-	path    string // service.timeouts.idle
-	def     any    // what it is when it is not written; nil: inherited, or must be written
-	set     func(place, value)
-	missing string // it must be written: what to write
-	later   string // it is not available in this version: what happens today
+	path      string // service.timeouts.idle
+	def       any    // what it is when it is not written; nil: inherited, or must be written
+	set       func(place, value)
+	missing   string // it must be written: what to write
+	impliedBy string // another key; given that one, def will do instead
+	later     string // it is not available in this version: what happens today
 }
 
 const (
@@ -26,7 +28,7 @@ const (
 	needsName     = `missing: write a name for logs and metrics, e.g. name = "files"`
 	needsListen   = `missing: write the addresses that clients dial, e.g. listen = ["198.51.100.1:21"]`
 	needsBackends = `missing: write the addresses of the FTP server, e.g. backends = ["10.0.0.5:21"]`
-	needsTLSMode  = `must be said: clients that would use TLS now log in in clear text; write tls.mode = "refuse"`
+	needsTLSMode  = `must be said: write tls.mode = "terminate" with a tls.certificate, "pass", or "refuse", with which clients that would use TLS log in in clear text`
 )
 
 // nothing is the default of a list.
@@ -63,7 +65,16 @@ var schema = []key{
 	{path: "service.mode", def: "reverse", set: one(mode, func(p place) *proxy.Mode { return &p.service.Mode })},
 	{path: "service.listen", missing: needsListen, set: some(list(addrPort, func(p place) *[]netip.AddrPort { return &p.service.Listen }), needsListen)},
 	{path: "service.backends", missing: needsBackends, set: some(list(backend, func(p place) *[]netip.AddrPort { return &p.service.Backends }), needsBackends)},
-	{path: "service.tls.mode", missing: needsTLSMode, set: one(tlsMode, nil)},
+	{path: "service.tls.mode", missing: needsTLSMode, impliedBy: "service.tls.certificate", def: "terminate", set: ofTLS(tlsMode, func(t *proxy.TLS) *alg.TLS { return &t.Mode })},
+	{path: "service.tls.certificate", def: "", set: ofTLS(optional(pemFile), func(t *proxy.TLS) *string { return &t.Certificate })},
+	{path: "service.tls.key", def: "", set: ofTLS(optional(pemFile), func(t *proxy.TLS) *string { return &t.Key })},
+	{path: "service.tls.require", def: false, set: ofTLS(boolean, func(t *proxy.TLS) *bool { return &t.Require })},
+	{path: "service.tls.implicit", def: false, set: ofTLS(boolean, func(t *proxy.TLS) *bool { return &t.Implicit })},
+	{path: "service.tls.min_version", def: "1.2", set: ofTLS(tlsVersion, func(t *proxy.TLS) *uint16 { return &t.MinVersion })},
+	{path: "service.tls.client_ca", def: "", set: ofTLS(optional(pemFile), func(t *proxy.TLS) *string { return &t.ClientCA })},
+	{path: "service.tls.require_resumption", def: true, set: ofTLS(boolean, func(t *proxy.TLS) *bool { return &t.RequireResumption })},
+	{path: "service.tls.pass_ports", def: "", set: setPassPorts},
+	{path: "service.tls.pass_flows", def: int64(4), set: ofTLS(passFlows, func(t *proxy.TLS) *int { return &t.PassFlows })},
 
 	{path: "service.clients", def: nothing, set: list(prefix, func(p place) *[]netip.Prefix { return &p.service.Clients })},
 	{path: "service.deny_clients", def: nothing, set: list(prefix, func(p place) *[]netip.Prefix { return &p.service.DenyClients })},
@@ -73,16 +84,15 @@ var schema = []key{
 	{path: "service.modes", def: []any{"passive", "active"}, set: setModes},
 	{path: "service.active_address", def: "reject", set: one(activeAddress, func(p place) *bool { return &p.service.ActiveAddressPeer })},
 	{path: "service.source_address", def: "", set: one(optional(address), func(p place) *netip.Addr { return &p.service.SourceAddress })},
+	{path: "service.data", def: "auto", set: one(dataPath, func(p place) *proxy.DataPath { return &p.service.Data })},
 	{path: "service.strict", def: false, set: one(boolean, func(p place) *bool { return &p.service.Strict })},
 
 	// Keys of which one value, or two, say what happens in this version.
-	{path: "service.data", def: "auto", set: one(dataPath, nil)},
 	{path: "service.data_peer", def: "exact", set: one(dataPeer, nil)},
 	{path: "service.source", def: "gateway", set: one(source, nil)},
 	{path: "service.default_data_port", def: false, set: one(off("RETR without PORT or PASV fails"), nil)},
 	{path: "service.explicit", def: false, set: one(off("USER goes to the backend as it is"), nil)},
 	{path: "service.cut", def: false, set: one(off("a running transfer outlives its session"), nil)},
-	{path: "service.backend_tls.mode", def: "clear", set: one(backendTLSMode, nil)},
 
 	{path: "service.timeouts.connect", def: "10s", set: timeout(func(t *proxy.Timeouts) *time.Duration { return &t.Connect })},
 	{path: "service.timeouts.greeting", def: "30s", set: timeout(func(t *proxy.Timeouts) *time.Duration { return &t.Greeting })},
@@ -99,35 +109,21 @@ var schema = []key{
 	{path: "service.limits.new_per_client", set: one(optional(rate), func(p place) *proxy.Rate { return &p.service.Limits.NewPerClient })},
 	{path: "service.limits.exempt", set: list(prefix, func(p place) *[]netip.Prefix { return &p.service.Limits.Exempt })},
 
+	{path: "service.backend_tls.mode", def: "clear", set: ofBackend(backendTLSMode, func(t *proxy.BackendTLS) *proxy.BackendTLSMode { return &t.Mode })},
+	{path: "service.backend_tls.ca", def: "", set: ofBackend(optional(pemFile), func(t *proxy.BackendTLS) *string { return &t.CA })},
+	{path: "service.backend_tls.server_name", def: "", set: ofBackend(optional(serverName), func(t *proxy.BackendTLS) *string { return &t.ServerName })},
+	{path: "service.backend_tls.certificate", def: "", set: ofBackend(optional(pemFile), func(t *proxy.BackendTLS) *string { return &t.Certificate })},
+	{path: "service.backend_tls.key", def: "", set: ofBackend(optional(pemFile), func(t *proxy.BackendTLS) *string { return &t.Key })},
+	{path: "service.backend_tls.min_version", def: "1.2", set: ofBackend(tlsVersion, func(t *proxy.BackendTLS) *uint16 { return &t.MinVersion })},
+	{path: "service.backend_tls.insecure_skip_verify", def: false, set: ofBackend(boolean, func(t *proxy.BackendTLS) *bool { return &t.InsecureSkipVerify })},
+
 	{path: "service.advertise_to", later: "every client is told the same address, advertise"},
 	{path: "service.intercept", later: "clients dial an address of listen"},
 	{path: "service.destinations", later: "a service leads to its backends and nowhere else"},
 	{path: "service.proxy_protocol", later: "PROXY headers are neither read nor sent"},
-	{path: "service.commands", later: "every command of FTP but AUTH reaches the backend"},
+	{path: "service.commands", later: "no command of FTP is kept from the backend but those of TLS"},
 	{path: "service.routes", later: "HOST does not choose the backend"},
-
-	{path: "service.tls.require", later: noTLS},
-	{path: "service.tls.implicit", later: noTLS},
-	{path: "service.tls.certificate", later: noTLS},
-	{path: "service.tls.key", later: noTLS},
-	{path: "service.tls.min_version", later: noTLS},
-	{path: "service.tls.client_ca", later: noTLS},
-	{path: "service.tls.require_resumption", later: noTLS},
-	{path: "service.tls.pass_ports", later: noTLS},
-	{path: "service.tls.pass_flows", later: noTLS},
-
-	{path: "service.backend_tls.ca", later: clearBackend},
-	{path: "service.backend_tls.server_name", later: clearBackend},
-	{path: "service.backend_tls.certificate", later: clearBackend},
-	{path: "service.backend_tls.key", later: clearBackend},
-	{path: "service.backend_tls.min_version", later: clearBackend},
-	{path: "service.backend_tls.insecure_skip_verify", later: clearBackend},
 }
-
-const (
-	noTLS        = "AUTH is refused, and clients log in in clear text"
-	clearBackend = "backends are dialled in clear text"
-)
 
 // inService says whether a key belongs to [[service]] or to the daemon.
 func inService(path string) bool { return strings.HasPrefix(path, serviceTable+".") }

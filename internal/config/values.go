@@ -121,11 +121,8 @@ func off(today string) parser[bool] {
 }
 
 var (
-	modeWord       = choice([]string{string(proxy.Reverse)}, []string{"forward"}, "a service stands in front of servers of yours")
-	dataPath       = choice([]string{"auto", "kernel"}, []string{"relay"}, "the kernel carries all data")
-	source         = choice([]string{"gateway"}, []string{"client"}, "backends see the gateway's address")
-	tlsMode        = choice([]string{"refuse"}, []string{"pass", "terminate"}, noTLS)
-	backendTLSMode = choice([]string{"clear"}, []string{"explicit", "implicit"}, clearBackend)
+	modeWord = choice([]string{string(proxy.Reverse)}, []string{"forward"}, "a service stands in front of servers of yours")
+	source   = choice([]string{"gateway"}, []string{"client"}, "backends see the gateway's address")
 )
 
 func mode(v any) (proxy.Mode, error) {
@@ -260,12 +257,16 @@ func ports(v any) (proxy.PortRange, error) {
 	if err != nil {
 		return proxy.PortRange{}, err
 	}
+	return portRange(s, "61000-64999")
+}
+
+func portRange(s, example string) (proxy.PortRange, error) {
 	from, to, _ := strings.Cut(s, "-")
 	first, err1 := strconv.ParseUint(from, 10, 16)
 	last, err2 := strconv.ParseUint(to, 10, 16)
 	switch {
 	case err1 != nil || err2 != nil:
-		return proxy.PortRange{}, fmt.Errorf(`%s is not a range: write FIRST-LAST, e.g. "61000-64999"`, describe(s))
+		return proxy.PortRange{}, fmt.Errorf("%s is not a range: write FIRST-LAST, e.g. %q", describe(s), example)
 	case first < 1024:
 		return proxy.PortRange{}, fmt.Errorf("%q begins below 1024: servers and clients refuse such ports; write 1024 or more", s)
 	case first > last:
