@@ -66,7 +66,8 @@ func (r *reader) checkPassBackends(s proxy.Service, at string) {
 }
 
 // checkPassPorts looks for what else uses the pass ports of services[i], which
-// stand at key: on them a client would be led to the wrong place.
+// stand at key: on them a client would be led to the wrong place. active_ports
+// are for others, the servers, to dial.
 func (r *reader) checkPassPorts(services []proxy.Service, i int, key string) {
 	pass := services[i].TLS.PassPorts
 	if pass.Last == 0 {
@@ -80,7 +81,6 @@ func (r *reader) checkPassPorts(services []proxy.Service, i int, key string) {
 	for oi, o := range services {
 		other := element(serviceTable, oi)
 		clash(dot(other, "ports"), o.Ports)
-		clash(dot(other, "active_ports"), o.ActivePorts)
 		if oi < i && o.TLS.Mode == alg.PassTLS {
 			clash(dot(other, "tls.pass_ports"), o.TLS.PassPorts)
 		}
