@@ -35,7 +35,7 @@ const (
 // book is what we have in the kernel, as far as we know. Guarded by Table.mu.
 type book struct {
 	open  map[key]record
-	out   map[netip.Addr]netip.Addr // permanent elements: target -> source
+	out   map[netip.Addr]netip.Addr // permanent elements: target -> source; the zero Addr: has none, the source stays
 	spent []key                     // used ones, whose source elements go with a later batch
 	sweep int                       // size of open at which to look for expired records
 	moved time.Time                 // when a target was last found with another source
@@ -49,12 +49,15 @@ func newBook() book {
 // permanent element of its target must be written too, in place of another if
 // there is one.
 func (b *book) place(p Pinhole, now time.Time) (kind sourceKind, fresh bool) {
-	if p.Source.Port() != 0 {
+	switch {
+	case p.Source.Port() != 0:
 		return sourceActive, false
+	case p.At == p.To && p.Source.IsValid(): // not translated: out4 is not asked
+		return sourceVia, false
 	}
 	source, known := b.out[p.To.Addr()]
 	switch {
-	case known && source == p.Source.Addr():
+	case known && source == p.Source.Addr(): // both the zero Addr too
 		return sourceOut, false
 	case known && b.needed(p.To.Addr(), now), !known && len(b.out) >= maxOut:
 		return sourceVia, false
@@ -139,7 +142,7 @@ func (b *book) enqueueOut(c *nftables.Conn, r *ruleset) error {
 	var halves [2][]nftables.SetElement
 	for target, source := range b.out {
 		i := half(target)
-		halves[i] = append(halves[i], outElement(target, source)...)
+		halves[i] = append(halves[i], outElements(target, source)...)
 	}
 	for i := range halves {
 		if err := c.SetAddElements(r.halves[i].out, halves[i]); err != nil {
@@ -149,6 +152,10 @@ func (b *book) enqueueOut(c *nftables.Conn, r *ruleset) error {
 	return nil
 }
 
-func outElement(target, source netip.Addr) []nftables.SetElement {
+// outElements is the permanent element of a target, or none if the source stays.
+func outElements(target, source netip.Addr) []nftables.SetElement {
+	if !source.IsValid() {
+		return nil
+	}
 	return []nftables.SetElement{{Key: target.AsSlice(), Val: source.AsSlice()}}
 }

@@ -20,7 +20,11 @@
 //
 // and the same for IPv6. A pinhole without a source port leaves its source to
 // out4, so that it is one element alone. While open pinholes to its target have
-// another source, or out4 is large, it gets an element in via4 instead.
+// another source, or out4 is large, it gets an element in via4 instead. One that
+// keeps its source is the same with no element in out4.
+//
+// SetRelay names ports at which only pinholes arrive: the last rule of enter
+// drops whoever dials them at an address of this host.
 //
 // # Whose table it is
 //

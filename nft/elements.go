@@ -161,15 +161,16 @@ func (t *Table) enqueue(p Pinhole, kind sourceKind, fresh bool) error {
 }
 
 // enqueueFresh writes the permanent element of a target, which may have another.
+// Either may be none.
 func (t *Table) enqueueFresh(p Pinhole) error {
 	target := p.To.Addr()
 	out := t.rules.halves[half(p.From)].out
 	if before, known := t.book.out[target]; known {
-		if err := t.remove(out, outElement(target, before)); err != nil {
+		if err := t.remove(out, outElements(target, before)); err != nil {
 			return err
 		}
 	}
-	return t.conn.SetAddElements(out, outElement(target, p.Source.Addr()))
+	return t.conn.SetAddElements(out, outElements(target, p.Source.Addr()))
 }
 
 // makeRoom removes what an earlier pinhole of the same key may have left. If

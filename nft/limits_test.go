@@ -92,7 +92,8 @@ func TestWhatIsNoPinhole(t *testing.T) {
 			"any client":         func(p *nft.Pinhole) { p.From = netip.IPv4Unspecified() },
 			"no port to dial":    func(p *nft.Pinhole) { p.At = netip.AddrPortFrom(v4.wan, 0) },
 			"no port to reach":   func(p *nft.Pinhole) { p.To = netip.AddrPortFrom(v4.servers, 0) },
-			"no source":          func(p *nft.Pinhole) { p.Source = netip.AddrPort{} },
+			"a port of nobody":   func(p *nft.Pinhole) { p.Source = netip.AddrPortFrom(netip.Addr{}, 20) },
+			"any source":         func(p *nft.Pinhole) { p.Source = netip.AddrPortFrom(netip.IPv4Unspecified(), 0) },
 			"two families":       func(p *nft.Pinhole) { p.To = netip.AddrPortFrom(v6.servers, 2) },
 			"a negative timeout": func(p *nft.Pinhole) { p.Timeout = -time.Second },
 		} {

@@ -109,7 +109,8 @@ func join(dnat []nftables.SetElement, sources map[key]netip.AddrPort, out map[ne
 		if !ok {
 			source = out[to.Addr()]
 		}
-		p := Pinhole{From: k.from, At: k.at, To: to, Source: source, Timeout: e.Timeout, Comment: e.Comment}
+		p := Pinhole{From: k.from, At: k.at, To: to, Timeout: e.Timeout, Comment: e.Comment}
+		p.Source = p.source(source.Addr(), source.Port())
 		if p.Timeout == 0 {
 			p.Timeout = timeout
 		}

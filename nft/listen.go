@@ -32,10 +32,7 @@ func newListeners(listen []netip.AddrPort) listeners {
 
 // minus returns what l has and other has not.
 func (l listeners) minus(other listeners) listeners {
-	return listeners{
-		addrs: slices.DeleteFunc(slices.Clone(l.addrs), func(ap netip.AddrPort) bool { return slices.Contains(other.addrs, ap) }),
-		ports: slices.DeleteFunc(slices.Clone(l.ports), func(p uint16) bool { return slices.Contains(other.ports, p) }),
-	}
+	return listeners{addrs: without(l.addrs, other.addrs), ports: without(l.ports, other.ports)}
 }
 
 // each calls write once for every set that has elements.
@@ -45,16 +42,20 @@ func (l listeners) each(r *ruleset, write func(*nftables.Set, []nftables.SetElem
 		i := half(ap.Addr())
 		halves[i] = append(halves[i], nftables.SetElement{Key: appendAddrPort(nil, ap)})
 	}
-	var ports []nftables.SetElement
-	for _, p := range l.ports {
-		ports = append(ports, nftables.SetElement{Key: binary.BigEndian.AppendUint16(nil, p)})
-	}
 	for i := range halves {
 		if err := write(r.halves[i].listen, halves[i]); err != nil {
 			return err
 		}
 	}
-	return write(r.listenPort, ports)
+	return write(r.listenPort, portElements(l.ports))
+}
+
+func portElements(ports []uint16) []nftables.SetElement {
+	var elements []nftables.SetElement
+	for _, p := range ports {
+		elements = append(elements, nftables.SetElement{Key: binary.BigEndian.AppendUint16(nil, p)})
+	}
+	return elements
 }
 
 func (l listeners) enqueue(c *nftables.Conn, r *ruleset) error {

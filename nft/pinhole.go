@@ -11,12 +11,13 @@ import (
 )
 
 // A Pinhole admits one TCP connection. From, At, To and Source are of one
-// family; IPv4 addresses mapped into IPv6 count as IPv4.
+// family; IPv4 addresses mapped into IPv6 count as IPv4. Without a Source the
+// connection keeps its own, as one to a listener of the gateway host should.
 type Pinhole struct {
 	From    netip.Addr     // who may dial
 	At      netip.AddrPort // the address and port that it dials
 	To      netip.AddrPort // where the kernel takes it
-	Source  netip.AddrPort // what it leaves from; port 0: the port it came from, or any when that is taken
+	Source  netip.AddrPort // what it leaves from; zero: From. Port 0: the port it came from, or any when that is taken
 	Timeout time.Duration  // unused, it is gone after this; 0: Config.Timeout
 	Comment string         // shown by nft list; at most 120 bytes are kept
 }
@@ -28,6 +29,9 @@ type Listed struct {
 }
 
 func (p Pinhole) String() string {
+	if !p.Source.IsValid() {
+		return fmt.Sprintf("%v -> %v -> %v", p.From, p.At, p.To)
+	}
 	return fmt.Sprintf("%v -> %v -> %v from %v", p.From, p.At, p.To, p.Source)
 }
 
@@ -48,16 +52,19 @@ func (p Pinhole) normal(timeout time.Duration) (Pinhole, error) {
 	p.From = plain(p.From)
 	p.At = netip.AddrPortFrom(plain(p.At.Addr()), p.At.Port())
 	p.To = netip.AddrPortFrom(plain(p.To.Addr()), p.To.Port())
-	p.Source = netip.AddrPortFrom(plain(p.Source.Addr()), p.Source.Port())
+	p.Source = p.source(plain(p.Source.Addr()), p.Source.Port())
 	if p.Timeout == 0 {
 		p.Timeout = timeout
 	}
 	p.Comment = printable(p.Comment)
 
-	for _, a := range []netip.Addr{p.From, p.At.Addr(), p.To.Addr(), p.Source.Addr()} {
+	for _, a := range []netip.Addr{p.From, p.At.Addr(), p.To.Addr(), p.sourceAddr()} {
 		if !a.IsValid() || a.IsUnspecified() || a.Is4() != p.From.Is4() {
-			return p, fmt.Errorf("pinhole %v: needs four addresses of one family", p)
+			return p, fmt.Errorf("pinhole %v: needs addresses of one family", p)
 		}
+	}
+	if p.Source.Port() != 0 && !p.Source.IsValid() {
+		return p, fmt.Errorf("pinhole %v: needs an address to its source port", p)
 	}
 	if p.At.Port() == 0 || p.To.Port() == 0 {
 		return p, fmt.Errorf("pinhole %v: needs a port to dial and a port to reach", p)
@@ -66,6 +73,23 @@ func (p Pinhole) normal(timeout time.Duration) (Pinhole, error) {
 		return p, fmt.Errorf("pinhole %v: timeout %v is below the kernel's millisecond", p, p.Timeout)
 	}
 	return p, nil
+}
+
+// source is a Source in its one form: whoever leaves from his own address and
+// any port keeps his source.
+func (p Pinhole) source(a netip.Addr, port uint16) netip.AddrPort {
+	if port == 0 && a == p.From {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a, port)
+}
+
+// sourceAddr is the address from which the connection leaves.
+func (p Pinhole) sourceAddr() netip.Addr {
+	if a := p.Source.Addr(); a.IsValid() {
+		return a
+	}
+	return p.From
 }
 
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
@@ -106,7 +130,7 @@ func (p Pinhole) dnatElement() []nftables.SetElement {
 // pinhole's own element by a second, so that whoever passes finds his source.
 func (p Pinhole) sourceElement() []nftables.SetElement {
 	e := nftables.SetElement{
-		Key: p.key().original(), Val: p.Source.Addr().AsSlice(),
+		Key: p.key().original(), Val: p.sourceAddr().AsSlice(),
 		Timeout: p.Timeout + time.Second, Comment: p.Comment,
 	}
 	if p.Source.Port() != 0 {

@@ -17,7 +17,8 @@ const ctStatusDNAT = 1 << 5
 
 // enterRules see the first packet of a connection as it arrives. A control
 // connection is only marked. A SYN that finds its pinhole is marked and
-// translated; the lookup comes first, since a miss breaks off the rule.
+// translated; the lookup comes first, since a miss breaks off the rule. What
+// then still dials a relay port of this host has come around the pinholes.
 func (r *ruleset) enterRules(c *nftables.Chain) {
 	for i := range families {
 		f, h := &families[i], &r.halves[i]
@@ -33,10 +34,13 @@ func (r *ruleset) enterRules(c *nftables.Chain) {
 		r.rule(c, slices.Concat(f.isTCP(), isSYN(), f.loadPacket(),
 			lookup(h.dnat, f.value), r.setMark(), []expr.Any{dnat})...)
 	}
+	r.rule(c, slices.Concat(isTCP(), []expr.Any{loadPort(keyReg)}, lookup(r.relayPort, 0), isLocal(),
+		[]expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})...)
 }
 
-// leaveRules see the first packet of a marked and translated connection as it
-// leaves. The first rule is what makes a pinhole good for one connection.
+// leaveRules see the first packet of a marked connection as it leaves. The first
+// rule is what makes a pinhole good for one connection, also for one that leads
+// where it was dialled, which the kernel does not count as translated.
 func (r *ruleset) leaveRules(c *nftables.Chain) {
 	for i := range families {
 		f, h := &families[i], &r.halves[i]
@@ -49,7 +53,7 @@ func (r *ruleset) leaveRules(c *nftables.Chain) {
 			&expr.Dynset{SetName: h.dnat.Name, Operation: opDelete, SrcRegKey: keyReg, SrcRegData: f.value}})...)
 		r.rule(c, slices.Concat(original, lookup(h.active, f.value), []expr.Any{&snatPort})...)
 		r.rule(c, slices.Concat(original, lookup(h.via, f.value), []expr.Any{snat})...)
-		r.rule(c, slices.Concat(f.isFamily(), []expr.Any{f.loadDest(keyReg)}, lookup(h.out, f.value), []expr.Any{snat})...)
+		r.rule(c, slices.Concat(f.isFamily(), dnatted(), []expr.Any{f.loadDest(keyReg)}, lookup(h.out, f.value), []expr.Any{snat})...)
 	}
 }
 
@@ -79,6 +83,14 @@ func isSYN() []expr.Any {
 		&expr.Bitwise{SourceRegister: keyReg, DestRegister: keyReg, Len: 1,
 			Mask: []byte{fin | syn | rst | ack}, Xor: []byte{0}},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: keyReg, Data: []byte{syn}},
+	}
+}
+
+// isLocal is fib daddr type local.
+func isLocal() []expr.Any {
+	return []expr.Any{
+		&expr.Fib{Register: keyReg, FlagDADDR: true, ResultADDRTYPE: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: keyReg, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
 	}
 }
 
@@ -131,7 +143,7 @@ func (r *ruleset) marked() []expr.Any {
 	return ctBits(expr.CtKeyMARK, r.mark, expr.CmpOpEq, r.mark)
 }
 
-// dnatted keeps the marked control connections to ourselves out of chain leave.
+// dnatted keeps the marked control connections to ourselves out of out4.
 func dnatted() []expr.Any {
 	return ctBits(expr.CtKeySTATUS, ctStatusDNAT, expr.CmpOpNeq, 0)
 }

@@ -45,6 +45,7 @@ type ruleset struct {
 	table      *nftables.Table
 	halves     [2]halfMaps
 	listenPort *nftables.Set
+	relayPort  *nftables.Set
 	chains     []*nftables.Chain
 	rules      []*nftables.Rule
 	mark       uint32
@@ -59,15 +60,16 @@ func newRuleset(name string, mark uint32, timeout time.Duration, flags nftables.
 		r.halves[i] = newHalf(r.table, &families[i], timeout)
 	}
 	r.listenPort = newSet(r.table, "listenport", nftables.TypeInetService)
+	r.relayPort = newSet(r.table, "relayport", nftables.TypeInetService)
 
 	enter, leave := r.chain("enter"), r.chain("leave")
 	r.enterRules(enter)
 	r.leaveRules(leave)
 	r.base("pre", nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest-1, jump(enter.Name))
 	r.base("output", nftables.ChainHookOutput, *nftables.ChainPriorityNATDest-1, jump(enter.Name))
-	translated := append(r.marked(), dnatted()...)
-	r.base("post", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource-1, append(translated, jump(leave.Name)))
-	r.base("input", nftables.ChainHookInput, *nftables.ChainPriorityNATSource-1, append(translated, jump(leave.Name)))
+	ours := append(r.marked(), jump(leave.Name))
+	r.base("post", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource-1, ours)
+	r.base("input", nftables.ChainHookInput, *nftables.ChainPriorityNATSource-1, ours)
 	return r
 }
 
@@ -108,12 +110,12 @@ func newHalf(t *nftables.Table, f *family, timeout time.Duration) halfMaps {
 
 // sets lists all maps and sets, in the order in which they are created.
 func (r *ruleset) sets() []*nftables.Set {
-	s := make([]*nftables.Set, 0, 11)
+	s := make([]*nftables.Set, 0, 12)
 	for i := range r.halves {
 		h := &r.halves[i]
 		s = append(s, h.dnat, h.active, h.via, h.out, h.listen)
 	}
-	return append(s, r.listenPort)
+	return append(s, r.listenPort, r.relayPort)
 }
 
 // enqueue adds the table and all that is static in it to the next batch.

@@ -78,6 +78,7 @@ type Table struct {
 	rules  *ruleset       // as installed last
 	handle uint64         // of the table as installed last
 	listen listeners
+	relay  []uint16
 	book   book
 	closed bool
 
@@ -237,6 +238,9 @@ func (t *Table) enqueueStatic() error {
 	if err := t.listen.enqueue(t.conn, t.rules); err != nil {
 		return err
 	}
+	if err := t.conn.SetAddElements(t.rules.relayPort, portElements(t.relay)); err != nil {
+		return err
+	}
 	return t.book.enqueueOut(t.conn, t.rules)
 }
 
@@ -260,7 +264,7 @@ func (t *Table) Release() error {
 	if t.closed {
 		return ErrClosed
 	}
-	t.book, t.listen = newBook(), listeners{}
+	t.book, t.listen, t.relay = newBook(), listeners{}, nil
 	err := t.install()
 	t.hangUp()
 	if err != nil {

@@ -23,13 +23,13 @@ func Ruleset(cfg Config) string {
 		b.WriteString(setText(s, elements[s.Name]))
 	}
 	mark := fmt.Sprintf("0x%08x", cfg.Mark)
-	translated := fmt.Sprintf("ct mark & %s == %s ct status dnat jump leave", mark, mark)
+	ours := fmt.Sprintf("ct mark & %s == %s jump leave", mark, mark)
 	b.WriteString(chainText("enter", enterText("ct mark set ct mark | "+mark)...))
 	b.WriteString(chainText("leave", leaveText()...))
 	b.WriteString(chainText("pre", "type nat hook prerouting priority dstnat - 1; policy accept;", "jump enter"))
 	b.WriteString(chainText("output", "type nat hook output priority -101; policy accept;", "jump enter"))
-	b.WriteString(chainText("post", "type nat hook postrouting priority srcnat - 1; policy accept;", translated))
-	b.WriteString(chainText("input", "type nat hook input priority 99; policy accept;", translated))
+	b.WriteString(chainText("post", "type nat hook postrouting priority srcnat - 1; policy accept;", ours))
+	b.WriteString(chainText("input", "type nat hook input priority 99; policy accept;", ours))
 	return strings.TrimSuffix(b.String(), "\n") + "}\n"
 }
 
@@ -94,6 +94,7 @@ func enterText(setMark string) []string {
 		"tcp dport @listenport " + setMark,
 		"meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack " + setMark + " dnat ip to ip saddr . ip daddr . tcp dport map @dnat4",
 		"meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack " + setMark + " dnat ip6 to ip6 saddr . ip6 daddr . tcp dport map @dnat6",
+		"tcp dport @relayport fib daddr type local drop",
 	}
 }
 
@@ -106,7 +107,7 @@ func leaveText() []string {
 			fmt.Sprintf("delete @dnat%s { %s : %s daddr . th dport }", f.suffix, dialled, f.ip),
 			fmt.Sprintf("meta nfproto %s %s %s map @active%s", f.nfproto, snat, dialled, f.suffix),
 			fmt.Sprintf("meta nfproto %s %s %s map @via%s", f.nfproto, snat, dialled, f.suffix),
-			fmt.Sprintf("%s %s daddr map @out%s", snat, f.ip, f.suffix))
+			fmt.Sprintf("ct status dnat %s %s daddr map @out%s", snat, f.ip, f.suffix))
 	}
 	return lines
 }
