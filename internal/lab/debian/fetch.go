@@ -24,9 +24,9 @@ type Set [][]string
 var (
 	Tests = Set{
 		{"vsftpd"},
-		{"proftpd-core"},
+		{"proftpd-core", "proftpd-mod-crypto"}, // mod_tls
 		{"pure-ftpd"},
-		{"curl", "lftp", "tnftp", "nftables", "python3-minimal", "libpython3-stdlib"},
+		{"curl", "lftp", "tnftp", "nftables", "openssl", "python3-minimal", "libpython3-stdlib"},
 	}
 	Peers = Set{
 		{"haproxy"},
