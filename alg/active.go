@@ -21,7 +21,7 @@ func (m *Machine) active(verb Verb, arg []byte) Verdict {
 	}
 	m.lastID++
 	m.opening = opening{mode: mode, id: m.lastID}
-	return Verdict{Verb: verb, Open: Open{ID: m.lastID, Mode: mode, To: at}}
+	return Verdict{Verb: verb, Open: Open{ID: m.lastID, Mode: mode, To: at, Private: m.security.private}}
 }
 
 // activeAddress reads the argument of PORT or EPRT.

@@ -12,7 +12,7 @@ func (m *Machine) Client(line []byte) Verdict {
 	if m.Foreign(line) {
 		return Verdict{ToClient: []byte(refusals[NotFTP]), Refusal: NotFTP, End: NotFTP}
 	}
-	if !m.greeted || m.queue.full() {
+	if !m.greeted || m.queue.full() || m.queue.ends() {
 		return Verdict{Wait: true}
 	}
 	if line[len(line)-1] != '\n' {
@@ -107,11 +107,9 @@ func (m *Machine) command(line, body []byte) Verdict {
 	case verb.is(setsUp):
 		return m.setUp(verb, arg, line)
 	case verb == AUTH, verb.is(securityCmd):
-		text := refusals[NoTLS]
-		if verb != AUTH {
-			text = noProtection
-		}
-		return m.answer(Verdict{Verb: verb, Refusal: NoTLS}, text)
+		return m.securityCommand(verb, arg, line)
+	case verb.is(logsIn) && m.needsTLS():
+		return m.refuse(verb, NeedsTLS)
 	case verb.is(foreignData) && m.onlyEPSV():
 		return m.refuse(verb, AfterEPSVAll)
 	case verb.is(foreignData):
@@ -184,6 +182,9 @@ func (m *Machine) offence(why Reason) Verdict {
 
 // transfer judges a command that uses the data connection.
 func (m *Machine) transfer(verb Verb, line []byte) Verdict {
+	if m.needsPROT() {
+		return m.unprotected(verb)
+	}
 	if m.loggedIn && m.current == 0 && !m.blockMode && m.queue.count(setsUp|transfers) == 0 {
 		return m.refuse(verb, NoDataPort)
 	}

@@ -17,18 +17,23 @@ var rewrite = flag.Bool("rewrite", false, "write what the machine does into test
 // event, the indented lines below it are all that the machine makes of it:
 //
 //	session client=2001:db8::7 server=fd00::5 passive=off active=off peer strict own=10.0.0.5:3000
+//	session tls=terminate require implicit · tls=pass data
 //	                          a new session with these settings
 //	login                     the greeting and a login, of which nothing is noted
 //	C PASV                    the client sends a line, CRLF added
 //	C "PASV\n"                the client sends these bytes, Go-quoted
 //	S 227 …                   the same for the server
 //	refuse nft                the next pinhole cannot be had
+//	broken 1 data_broken      the relayed connection of pinhole 1 failed
+//	finishes 226 done         what Machine.Finishes says of the line
+//	resumed                   the TLS that passed is over
 //	  > PASV                  to the server
 //	  < 227 …                 to the client
-//	  open 1 PASV 10.0.0.5:50000 at 198.51.100.1:61001
+//	  open 1 PASV 10.0.0.5:50000 at 198.51.100.1:61001 private
 //	  close 1 done
 //	  transfer upload done 1  the transfer and its pinhole
 //	  refused bounce · login ok · login failed · foreign · wait · end not_ftp
+//	  tls starts · tls ends · tls goes through · tls lost · restart
 //
 // Passive pinholes open at 198.51.100.1 (or 2001:db8:1::1), active ones at
 // 10.0.0.1 (or fd00:10::1), at 61000 or 20000 and the pinhole's ID.

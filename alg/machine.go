@@ -40,6 +40,7 @@ type Machine struct {
 	loggedIn  bool // 230, 232 or 202 has come and neither REIN nor a new USER after it
 	epsvAll   bool // RFC 2428 §4: the server took EPSV ALL, only EPSV sets up data connections
 	blockMode bool // MODE B or C: one data connection may carry several files
+	security  security
 
 	// The client's line.
 	first    bool   // the first command has been seen
@@ -56,6 +57,8 @@ type Machine struct {
 	lastID  ID
 	current ID      // the pinhole of the last set-up that succeeded
 	opening opening // between Verdict.Open and Opened or Refused
+	through ID      // what admits the data of TLS that passes; 0: none does
+	broken  []broken
 
 	out    []byte // built lines
 	due    []byte // the gateway's own replies that come before the next line to the client
@@ -73,7 +76,7 @@ type opening struct {
 // New returns the machine of a session whose server has yet to greet.
 func New(cfg Config) *Machine {
 	cfg.Client, cfg.Server = cfg.Client.Unmap().WithZone(""), cfg.Server.Unmap().WithZone("")
-	m := &Machine{cfg: cfg}
+	m := &Machine{cfg: cfg, security: newSecurity(cfg)}
 	m.queue.push(command{}) // the greeting is the reply to no command
 	return m
 }
@@ -106,6 +109,8 @@ func (m *Machine) Opened(at netip.AddrPort) Verdict {
 		return m.instruct(o, PORT, RewritePORT, at)
 	case ModeEPRT:
 		return m.instruct(o, EPRT, RewriteEPRT, at)
+	case ModeAUTH:
+		return m.sendAUTH(o)
 	}
 	return Verdict{}
 }
@@ -157,6 +162,8 @@ func (m *Machine) Refused(why Reason) Verdict {
 		return Verdict{}
 	case o.mode.Passive():
 		return m.unannounced(v, why)
+	case o.mode == ModeAUTH: // RFC 2228 §3
+		return m.answer(v, "431 TLS needs a data path that cannot be had now: try again later\r\n")
 	}
 	return m.answer(v, refusals[why])
 }
@@ -186,7 +193,7 @@ func (m *Machine) close(id ID, why CloseReason) {
 // answer replies to the client for the gateway. Where commands before it still
 // wait for the server, or a reply is half through, it waits too.
 func (m *Machine) answer(v Verdict, text string) Verdict {
-	if m.queue.settled() && m.reply.code == 0 && !m.reply.inside {
+	if m.idle() {
 		m.out = append(m.out[:0], text...)
 		v.ToClient = m.out
 		return v

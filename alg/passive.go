@@ -68,7 +68,7 @@ func (m *Machine) setUpLine(line []byte, simple, first bool) Verdict {
 	if first && simple {
 		m.opening.line, m.opening.where = line, where
 	}
-	v.Open = Open{ID: m.lastID, Mode: m.opening.mode, To: to}
+	v.Open = Open{ID: m.lastID, Mode: m.opening.mode, To: to, Private: m.security.private}
 	return v
 }
 

@@ -18,6 +18,7 @@ type player struct {
 	check          func(Verdict) // sees every verdict
 	refuse         Reason
 	held           [][]byte // the client's lines that wait
+	secured        bool     // the last verdict on a line of the client changed its connection
 	over           bool     // a verdict ended the session: nothing is read any more
 	did            []string
 }
@@ -54,6 +55,12 @@ func (p *player) event(line string) ([]string, error) {
 		if p.refuse == NoReason {
 			return nil, fmt.Errorf("no such reason")
 		}
+	case "resumed":
+		p.carryOut(p.m.Resumed())
+	case "broken":
+		return nil, p.breakData(rest)
+	case "finishes":
+		p.did = append(p.did, fmt.Sprint("finishes ", p.m.Finishes([]byte(rest+"\r\n"))))
 	case "session":
 		segment := p.segment
 		*p = *newPlayer(Config{Passive: true, Active: true})
@@ -73,6 +80,19 @@ func (p *player) event(line string) ([]string, error) {
 	return p.did, nil
 }
 
+// breakData says of a pinhole that its connection failed, and why.
+func (p *player) breakData(words string) error {
+	number, why, _ := strings.Cut(words, " ")
+	id, err := strconv.Atoi(number)
+	for _, r := range Reasons() {
+		if r.String() == why && err == nil {
+			p.m.Broken(ID(id), r)
+			return nil
+		}
+	}
+	return fmt.Errorf("broken needs a pinhole and a reason")
+}
+
 func (p *player) configure(words string) error {
 	for word := range strings.FieldsSeq(words) {
 		key, value, _ := strings.Cut(word, "=")
@@ -89,6 +109,14 @@ func (p *player) configure(words string) error {
 			p.cfg.PeerAddress = true
 		case "strict":
 			p.cfg.Strict = true
+		case "tls":
+			p.cfg.TLS = map[string]TLS{"refuse": RefuseTLS, "pass": PassTLS, "terminate": TerminateTLS}[value]
+		case "require":
+			p.cfg.Require = true
+		case "implicit":
+			p.cfg.Implicit = true
+		case "data":
+			p.cfg.Data = true
 		case "own":
 			p.cfg.Own = append(p.cfg.Own, netip.MustParseAddrPort(value))
 		default:
@@ -116,9 +144,13 @@ func (p *player) feed(client bool, data []byte) {
 		for line := lines.Next(); line != nil && !p.over; line = lines.Next() {
 			if client {
 				p.clientLine(line)
+				p.inject(len(data) + len(lines.Pending()))
 				continue
 			}
 			p.carryOut(p.m.Server(line))
+			if p.m.through != 0 {
+				p.inject(len(p.held))
+			}
 			p.release()
 		}
 		if client && !p.over && p.m.Foreign(lines.Pending()) {
@@ -141,6 +173,16 @@ func (p *player) clientLine(line []byte) {
 	p.carryOut(v)
 }
 
+// inject ends a session in which so many bytes stand in clear behind a line
+// that changed what the client's connection is.
+func (p *player) inject(n int) {
+	if p.secured && n > 0 && !p.over {
+		p.did = append(p.did, "injected")
+		p.over = true
+	}
+	p.secured = false
+}
+
 // release presents what waits again, as far as the machine takes it.
 func (p *player) release() {
 	for len(p.held) > 0 && !p.over {
@@ -150,6 +192,7 @@ func (p *player) release() {
 		}
 		p.held = p.held[1:]
 		p.carryOut(v)
+		p.inject(len(p.held))
 	}
 }
 
@@ -157,22 +200,28 @@ func (p *player) release() {
 func (p *player) carryOut(v Verdict) {
 	for v.Open.ID != 0 {
 		p.note(v)
+		private := map[bool]string{true: " private"}[v.Open.Private]
 		if p.refuse != NoReason {
 			p.did = append(p.did, fmt.Sprintf("open %d %s %s refused", v.Open.ID, v.Open.Mode, v.Open.To))
 			v, p.refuse = p.m.Refused(p.refuse), NoReason
 			continue
 		}
 		at := p.openAt(v.Open)
-		p.did = append(p.did, fmt.Sprintf("open %d %s %s at %s", v.Open.ID, v.Open.Mode, v.Open.To, at))
+		p.did = append(p.did, fmt.Sprintf("open %d %s %s at %s%s", v.Open.ID, v.Open.Mode, v.Open.To, at, private))
 		v = p.m.Opened(at)
 	}
 	p.note(v)
 }
 
 func (p *player) openAt(o Open) netip.AddrPort {
-	addr := map[bool]string{true: "198.51.100.1", false: "10.0.0.1"}[o.Mode.Passive()]
-	if o.To.Addr().Is6() {
-		addr = map[bool]string{true: "2001:db8:1::1", false: "fd00:10::1"}[o.Mode.Passive()]
+	addr := "198.51.100.1"
+	switch passive := o.Mode.Passive(); {
+	case passive && p.cfg.Client.Is6():
+		addr = "2001:db8:1::1"
+	case !passive && p.cfg.Server.Is6():
+		addr = "fd00:10::1"
+	case !passive:
+		addr = "10.0.0.1"
 	}
 	port := map[bool]uint16{true: 61000, false: 20000}[o.Mode.Passive()]
 	return netip.AddrPortFrom(netip.MustParseAddr(addr), port+uint16(o.ID))
@@ -181,6 +230,7 @@ func (p *player) openAt(o Open) netip.AddrPort {
 // note writes down what a verdict says, in the order of Verdict's fields.
 func (p *player) note(v Verdict) {
 	p.over = p.over || v.End != NoReason
+	p.secured = v.Secure != 0
 	if p.check != nil {
 		p.check(v)
 	}
@@ -220,6 +270,15 @@ func (p *player) note(v Verdict) {
 	}
 	if v.Foreign {
 		say("foreign")
+	}
+	if v.TLSLost {
+		say("tls lost")
+	}
+	if v.Secure != 0 {
+		say("tls %s", [...]string{"", "starts", "ends", "goes through"}[v.Secure])
+	}
+	if v.Restart {
+		say("restart")
 	}
 	if v.End != NoReason {
 		say("end %s", v.End)

@@ -27,6 +27,13 @@ func (q *queue) empty() bool { return len(q.cmds) == 0 }
 // ownNext reports whether the next reply is the gateway's own.
 func (q *queue) ownNext() bool { return len(q.cmds) > 0 && q.cmds[0].local != "" }
 
+// ends reports whether nothing may follow before the last command has had its
+// reply: what comes behind REIN or AUTH then may be said within other TLS.
+func (q *queue) ends() bool {
+	n := len(q.cmds)
+	return n > 0 && (q.cmds[n-1].verb == REIN || q.cmds[n-1].verb == AUTH)
+}
+
 // settled reports whether no reply must come any more.
 func (q *queue) settled() bool {
 	for i := range q.cmds {
@@ -75,10 +82,25 @@ func (q *queue) count(t traits) int {
 // may be answered first, and an aborted transfer and its ABOR have one, two or
 // three final replies together.
 func (q *queue) match(code int) int {
-	for q.oldest(1) >= 0 && q.cmds[0].verb == ABOR && !answersAbort(code) {
+	index, drop := q.locate(code)
+	for range drop {
 		q.remove(0)
 	}
-	oldest := q.oldest(0)
+	return max(index-drop, -1)
+}
+
+// locate is match without taking out the commands in front that get no reply
+// any more: it returns how many they are.
+func (q *queue) locate(code int) (index, drop int) {
+	for q.oldest(drop+1) >= 0 && q.cmds[drop].verb == ABOR && !answersAbort(code) {
+		drop++
+	}
+	return q.behind(drop, code), drop
+}
+
+// behind is match for the commands at or behind from.
+func (q *queue) behind(from, code int) int {
+	oldest := q.oldest(from)
 	if oldest < 0 {
 		return -1
 	}

@@ -31,6 +31,8 @@ var refusals = [reasons]string{
 	DataTLS:         "522 No TLS with the client on the data connection\r\n",
 	DataBroken:      "426 The data connection broke: the transfer is not complete\r\n",
 	NoPassPorts:     "534 TLS could not carry data through the gateway (tls.pass_ports is not set)\r\n",
+	OutOfOrder:      "503 Bad sequence of security commands\r\n",
+	BadProtection:   "504 There is no such protection\r\n",
 }
 
 // noProtection answers PBSZ, PROT and their like (RFC 2228 §3, RFC 4217 §9):

@@ -14,6 +14,8 @@ type reply struct {
 	held   int  // bytes of a 227 or 229 that were read and not passed on
 	found  bool // a line of it had an address
 	at     netip.AddrPort
+	// instead is why the client gets another reply than this one.
+	instead Reason
 }
 
 // Server judges a line of the server, with its LF; a line without one is a
@@ -37,6 +39,9 @@ func (m *Machine) Server(line []byte) Verdict {
 	if m.setsUpReply() {
 		return m.setUpLine(line, simple, first)
 	}
+	if r.instead != NoReason {
+		return m.replaceReply(whole)
+	}
 	if len(m.due) > 0 && !(whole && r.last) { // else finish has them
 		line, m.due = append(m.due, line...), nil
 	}
@@ -52,21 +57,29 @@ func (m *Machine) Server(line []byte) Verdict {
 // begin starts a reply with its first line. It reports false for a line that
 // does not start one (RFC 959 §4.2: three digits, then space or hyphen).
 func (m *Machine) begin(line []byte) bool {
-	if len(line) < 4 || line[0] < '1' || line[0] > '6' || !isDigit(line[1]) || !isDigit(line[2]) {
+	code := replyCode(line)
+	if code == 0 {
 		return false
 	}
-	switch line[3] {
-	case ' ', '-', '\r', '\n':
-	default:
-		return false
-	}
-	code := int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
 	m.reply = reply{code: code, index: m.queue.match(code)}
 	for m.queue.ownNext() { // what stood behind a command that gets no reply any more
 		m.due = append(m.due, m.queue.remove(0).local...)
 		m.reply.index = max(m.reply.index-1, -1)
 	}
+	m.reply.instead = m.insteadOf(code)
 	return true
+}
+
+// replyCode returns the code that a line begins a reply with, or 0.
+func replyCode(line []byte) int {
+	if len(line) < 4 || line[0] < '1' || line[0] > '6' || !isDigit(line[1]) || !isDigit(line[2]) {
+		return 0
+	}
+	switch line[3] {
+	case ' ', '-', '\r', '\n':
+		return int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
+	}
+	return 0
 }
 
 // endsReply reports whether a line is the last of a reply: its first, when no
@@ -164,6 +177,9 @@ func (m *Machine) finish(line []byte) Verdict {
 		m.close(m.current, Aborted)
 	case c.verb == REIN && code < 300:
 		m.reinitialize()
+		m.renewSecurity(&v)
+	case c.verb == AUTH:
+		m.authAnswered(&v, c)
 	case c.verb == EPSV && c.special && code < 300:
 		m.epsvAll = true
 	case c.verb == MODE && code < 300:
@@ -194,9 +210,7 @@ func (m *Machine) preliminary(index int) {
 		return
 	}
 	m.queue.aborting = false
-	if c.id == 0 {
-		c.id = m.current
-	}
+	c.id = m.used(*c)
 }
 
 // greeting judges the reply that no command asked for (RFC 959 §5.4: 220, or
@@ -213,18 +227,26 @@ func (m *Machine) greeting(v Verdict) Verdict {
 // transferred judges the final reply to a data command. Its pinhole is of no
 // use any more: in stream mode each transfer sets up its own (RFC 959 §3.3).
 func (m *Machine) transferred(c command, code int) Transfer {
-	if c.id == 0 {
-		c.id = m.current
-	}
+	c.id = m.used(c)
 	t := Transfer{Phase: TransferDone, Direction: c.verb.direction(), Pinhole: c.id}
 	m.queue.transferEnded()
 	if code >= 300 || code == 225 { // 225: the answer to an ABOR
 		t.Phase = TransferFailed
 	}
 	if code >= 300 || !m.blockMode {
+		m.mend(c.id)
 		m.close(c.id, Done)
 	}
 	return t
+}
+
+// used returns the pinhole of a data command: the current one where no 1yz has
+// said so before.
+func (m *Machine) used(c command) ID {
+	if c.id == 0 {
+		return m.current
+	}
+	return c.id
 }
 
 // login follows USER, PASS and ACCT (RFC 959 §5.4, login sequences).

@@ -7,8 +7,11 @@ import (
 
 // setUp judges PASV, EPSV, PORT and EPRT.
 func (m *Machine) setUp(verb Verb, arg, line []byte) Verdict {
-	if why := m.maySetUp(verb); why != NoReason {
+	switch why := m.maySetUp(verb); {
+	case why != NoReason:
 		return m.refuse(verb, why)
+	case m.needsPROT():
+		return m.unprotected(verb)
 	}
 	if verb.is(setsUpActive) {
 		return m.active(verb, arg)
@@ -34,8 +37,6 @@ func (m *Machine) maySetUp(verb Verb) Reason {
 	case !m.loggedIn && (verb.is(setsUpActive) || m.queue.count(logsIn) == 0):
 		// A pipelined PASV behind a login is judged again when its 227 comes.
 		return NotLoggedIn
-	case verb.is(setsUpActive) && m.queue.has(REIN, false):
-		return NotLoggedIn // or its pinhole would outlive the login
 	case verb != EPSV && m.onlyEPSV():
 		return AfterEPSVAll
 	case m.queue.count(setsUp) >= maxSetUps:

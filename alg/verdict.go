@@ -57,7 +57,7 @@ type CloseReason uint8
 const (
 	Done     CloseReason = iota + 1 // its transfer, or its command, had its final reply
 	Replaced                        // the next set-up succeeded
-	Aborted                         // ABOR or REIN
+	Aborted                         // ABOR, REIN, or a PROT that asks for another level
 )
 
 // Mode is how a data connection is set up.
@@ -114,6 +114,8 @@ const (
 	DataTLS                // the data connection's TLS handshake failed
 	DataBroken             // a relayed data connection broke, so the transfer is not complete
 	NoPassPorts            // tls.mode = "pass" without ports for data
+	OutOfOrder             // a security command before or behind its time (RFC 4217)
+	BadProtection          // a security mechanism, or a protection level, that TLS does not have
 	reasons
 )
 
@@ -122,6 +124,7 @@ var reasonNames = [reasons]string{
 	"epsv_all", "tls", "unsupported", "no_data_port", "too_many_setups", "bad_reply", "ports_exhausted",
 	"nft", "busy_port", "not_ftp", "bad_greeting", "greeting_refused", "too_many_errors", "needs_tls", "injection",
 	"tls_not_resumed", "data_tls", "data_broken", "no_pass_ports",
+	"security_order", "protection",
 }
 
 // String returns the reason as a metric label.
