@@ -37,6 +37,11 @@ type Job struct {
 	Mode   Mode
 	Server netip.AddrPort // whoever answers there
 	Dir    string         // folder of the client's files on the disk
+
+	TLS     TLS
+	PKI     string // folder with the CAFile to trust; with TLS
+	Anew    bool   // ftplib as it comes: no data connection resumes the control connection's session. Others cannot
+	Version string // "1.2" or "1.3": this version of TLS and no other; "": what both ends like best
 }
 
 // timeout is how long one operation may take.
@@ -54,6 +59,14 @@ func (j Job) Can() error {
 		return fmt.Errorf("%s cannot say an IPv6 address", j.Mode)
 	case j.Client == "lftp" && j.Mode == EPRT && j.Server.Addr().Is4():
 		return errors.New("lftp uses EPRT with IPv6 only")
+	case j.TLS != NoTLS && j.Client == "tnftp":
+		return errors.New("tnftp has no TLS for FTP")
+	case j.TLS == Implicit && j.Client == "ftplib":
+		return errors.New("ftplib has no implicit TLS")
+	case j.TLS != NoTLS && j.Client == "curl" && (j.Mode == PORT || j.Mode == EPRT):
+		return errors.New("curl 7.87 and 7.88 send active data in clear, whatever PROT said (mended in 8.0: curl pull request 10669)")
+	case j.Anew && j.Client != "ftplib":
+		return fmt.Errorf("%s always resumes", j.Client)
 	}
 	return nil
 }
@@ -94,7 +107,11 @@ func (t *Tree) run(ctx context.Context, h *lab.Host, j Job, op operation, name s
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	line, input := commands[j.Client](j, op, name)
-	cmd := t.Command(ctx, h, []Bind{{j.Dir, "/home"}}, line[0], line[1:]...)
+	binds := []Bind{{j.Dir, "/home"}}
+	if j.TLS != NoTLS {
+		binds = append(binds, Bind{j.PKI, "/tls"})
+	}
+	cmd := t.Command(ctx, h, binds, line[0], line[1:]...)
 	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	transcript := string(out)
@@ -110,11 +127,38 @@ func (t *Tree) run(ctx context.Context, h *lab.Host, j Job, op operation, name s
 	if used := usedModes(transcript); !slices.Equal(used, []Mode{j.Mode}) {
 		return transcript, fmt.Errorf("%s used %v, want %s alone", j.Client, used, j.Mode)
 	}
-	return transcript, nil
+	return transcript, j.protected(transcript)
 }
 
 // sent finds the commands of mode in a transcript: curl writes "> EPSV", lftp and tnftp "---> EPSV", ftplib "*cmd* 'EPSV'".
 var sent = regexp.MustCompile(`(?m)^(?:> |---> |\*cmd\* ')(PASV|EPSV|PORT|EPRT)\b`)
+
+// protected checks that a client which was told to use TLS did, for its files as well, in the version asked for. lftp does
+// not tell its version, but knows no other than that of its command line.
+func (j Job) protected(transcript string) error {
+	if j.TLS == NoTLS {
+		return nil
+	}
+	if !protP.MatchString(transcript) {
+		return fmt.Errorf("%s did not protect its data", j.Client)
+	}
+	if auth.MatchString(transcript) != (j.TLS == Explicit) {
+		return fmt.Errorf("%s and AUTH: that is not %v TLS", j.Client, j.TLS)
+	}
+	for _, m := range version.FindAllStringSubmatch(transcript, -1) {
+		if j.Version != "" && m[1] != j.Version {
+			return fmt.Errorf("%s used TLS %s, want %s", j.Client, m[1], j.Version)
+		}
+	}
+	return nil
+}
+
+// What a transcript says of TLS, beside sent: curl writes "SSL connection using TLSv1.3 / …", our ftplib "TLSv1.3".
+var (
+	auth    = regexp.MustCompile(`(?m)^(?:> |---> |\*cmd\* ')AUTH (?:TLS|SSL)\b`)
+	protP   = regexp.MustCompile(`(?m)^(?:> |---> |\*cmd\* ')PROT P\b`)
+	version = regexp.MustCompile(`(?m)^(?:\* SSL connection using )?TLSv(1\.[0-9])`)
+)
 
 // complete finds the end of a transfer in tnftp's transcript: its exit status says nothing.
 var complete = regexp.MustCompile(`(?m)^226 `)
@@ -129,111 +173,3 @@ func usedModes(transcript string) []Mode {
 	}
 	return modes
 }
-
-// commands make a client's command line and input. They run in a folder that is not the job's: that one is /home.
-var commands = map[string]func(j Job, op operation, name string) (line []string, input string){
-	"curl":   curl,
-	"lftp":   lftp,
-	"tnftp":  tnftp,
-	"ftplib": ftplib,
-}
-
-func curl(j Job, op operation, name string) ([]string, string) {
-	line := []string{"curl", "--silent", "--show-error", "--verbose", "--user", User + ":" + Password}
-	switch j.Mode {
-	case PASV:
-		line = append(line, "--disable-epsv")
-	case PORT:
-		line = append(line, "--ftp-port", "-", "--disable-eprt")
-	case EPRT:
-		line = append(line, "--ftp-port", "-")
-	}
-	switch op {
-	case upload:
-		line = append(line, "--upload-file", "/home/"+name)
-	case download:
-		line = append(line, "--output", "/home/"+name)
-	case list:
-		line = append(line, "--output", "/home/"+listing)
-	}
-	return append(line, "ftp://"+j.Server.String()+"/"+name), ""
-}
-
-func lftp(j Job, op operation, name string) ([]string, string) {
-	script := []string{
-		"debug 5", "set cmd:fail-exit yes", "set net:max-retries 1", "set ftp:ssl-allow no",
-		fmt.Sprintf("set ftp:passive-mode %t", j.Mode == PASV || j.Mode == EPSV),
-		fmt.Sprintf("set ftp:prefer-epsv %t", j.Mode == EPSV),
-		fmt.Sprintf("open -u %s,%s ftp://%s", User, Password, j.Server),
-		map[operation]string{
-			upload:   "put /home/" + name + " -o " + name,
-			download: "get " + name + " -o /home/" + name,
-			list:     "ls > /home/" + listing,
-		}[op],
-	}
-	return []string{"lftp", "-c", strings.Join(script, "; ")}, ""
-}
-
-// tnftp reads its commands from its input.
-func tnftp(j Job, op operation, name string) ([]string, string) {
-	line := []string{"tnftp", "-d", "-i", "-n", "-v"}
-	if j.Mode == PORT || j.Mode == EPRT {
-		line = append(line, "-A")
-	}
-	script := []string{fmt.Sprintf("user %s %s", User, Password), "binary"}
-	if j.Mode == PASV || j.Mode == PORT {
-		script = append(script, "epsv4 off")
-	}
-	script = append(script, map[operation]string{
-		upload:   "put /home/" + name + " " + name,
-		download: "get " + name + " /home/" + name,
-		list:     "ls . /home/" + listing,
-	}[op], "quit")
-	line = append(line, j.Server.Addr().String(), fmt.Sprint(j.Server.Port()))
-	return line, strings.Join(script, "\n") + "\n"
-}
-
-func ftplib(j Job, op operation, name string) ([]string, string) {
-	verb := map[operation]string{upload: "upload", download: "download", list: "list"}[op]
-	local := "/home/" + name
-	if op == list {
-		local = "/home/" + listing
-	}
-	return []string{"python3", "-B", "-", j.Server.Addr().String(), fmt.Sprint(j.Server.Port()), string(j.Mode), verb, name, local,
-		User, Password}, ftplibScript
-}
-
-// ftplibScript is a client on Python's ftplib. With IPv4 the library uses PASV and PORT; it has the words for the
-// extended modes, which a program that wants them says like this.
-const ftplibScript = `
-import ftplib, sys
-
-host, port, mode, verb, name, local, user, password = sys.argv[1:]
-
-class FTP(ftplib.FTP):
-    def makepasv(self):
-        if mode == "EPSV":
-            return ftplib.parse229(self.sendcmd("EPSV"), self.sock.getpeername())
-        return super().makepasv()
-
-    def sendport(self, host, port):
-        if mode == "EPRT":
-            return self.sendeprt(host, port)
-        return super().sendport(host, port)
-
-ftp = FTP(timeout=20)
-ftp.set_debuglevel(1)
-ftp.connect(host, int(port))
-ftp.login(user, password)
-ftp.set_pasv(mode in ("PASV", "EPSV"))
-if verb == "upload":
-    with open(local, "rb") as f:
-        ftp.storbinary("STOR " + name, f)
-elif verb == "download":
-    with open(local, "wb") as f:
-        ftp.retrbinary("RETR " + name, f.write)
-else:
-    with open(local, "w") as f:
-        ftp.retrlines("LIST", lambda line: print(line, file=f))
-ftp.quit()
-`

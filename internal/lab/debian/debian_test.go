@@ -44,6 +44,55 @@ func TestWhichClientCanWhat(t *testing.T) {
 	}
 }
 
+func TestWhichClientCanWhatWithTLS(t *testing.T) {
+	server := netip.MustParseAddrPort("10.0.0.5:21")
+	got := map[string]string{}
+	for _, client := range Clients {
+		for _, tls := range []TLS{Explicit, Implicit} {
+			var can []string
+			for _, mode := range Modes {
+				if err := (Job{Client: client, Mode: mode, Server: server, TLS: tls, PKI: "x"}).Can(); err == nil {
+					can = append(can, string(mode))
+				}
+			}
+			got[client+" "+tls.String()] = strings.Join(can, " ")
+		}
+	}
+	want := map[string]string{
+		"curl explicit": "PASV EPSV", "curl implicit": "PASV EPSV",
+		"lftp explicit": "PASV EPSV PORT", "lftp implicit": "PASV EPSV PORT",
+		"ftplib explicit": "PASV EPSV PORT EPRT", "ftplib implicit": "",
+		"tnftp explicit": "", "tnftp implicit": "",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestProtectionIsReadFromTranscripts(t *testing.T) {
+	const handshake = "* SSL connection using TLSv1.3 / TLS_AES_256_GCM_SHA384\n"
+	for _, tt := range []struct {
+		name, transcript, want string
+		job                    Job
+	}{
+		{"curl as asked", "> AUTH SSL\r\n" + handshake + "> PROT P\r\n", "", Job{Client: "curl", TLS: Explicit, Version: "1.3"}},
+		{"curl without PROT", "> AUTH TLS\r\n" + handshake, "did not protect", Job{Client: "curl", TLS: Explicit}},
+		{"curl, another version", "> AUTH TLS\r\n" + handshake + "> PROT P\r\n", "used TLS 1.3", Job{Client: "curl", TLS: Explicit, Version: "1.2"}},
+		{"implicit, with AUTH", "---> AUTH TLS\n---> PROT P\n", "not implicit", Job{Client: "lftp", TLS: Implicit}},
+		{"implicit", "---> PROT P\n", "", Job{Client: "lftp", TLS: Implicit}},
+		{"the server's words", "< 234 AUTH TLS\n< 200 PROT P\n", "did not protect", Job{Client: "curl", TLS: Explicit}},
+		{"ftplib", "*cmd* 'AUTH TLS'\n*cmd* 'PROT P'\nTLSv1.2\n", "", Job{Client: "ftplib", TLS: Explicit, Version: "1.2"}},
+		{"clear", "", "", Job{Client: "curl"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.job.protected(tt.transcript)
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestModesAreReadFromTranscripts(t *testing.T) {
 	for _, tt := range []struct {
 		name, transcript string

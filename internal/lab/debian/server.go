@@ -3,8 +3,10 @@ package debian
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -26,75 +28,25 @@ var Servers = []string{VSFTPD, ProFTPD, PureFTPd}
 
 // Server is a running one. Its user is User with Password, its files are those in Root on the disk.
 type Server struct {
-	Name string
-	Root string
+	Name    string
+	Root    string
+	Options ServerOptions
 
 	cmd *lab.Cmd
 	log string // file
 }
 
-// recipe is how a server is run: its configuration file, if it has one, and its command line.
-type recipe struct {
-	config  string // a format of the port
-	command func(port uint16) []string
-}
-
-// recipes leave all checks at their defaults: each of the three compares the address of a data connection with that of
-// the control connection. Both families are served by one instance.
-var recipes = map[string]recipe{
-	VSFTPD: {
-		config: `listen=NO
-listen_ipv6=YES
-listen_port=%d
-background=NO
-anonymous_enable=NO
-local_enable=YES
-write_enable=YES
-local_umask=022
-connect_from_port_20=YES
-pam_service_name=vsftpd
-secure_chroot_dir=/run
-`,
-		command: func(uint16) []string { return []string{"vsftpd", "/conf/config"} },
-	},
-	ProFTPD: {
-		config: `Port %d
-ServerName "lab"
-ServerType standalone
-DefaultServer on
-UseIPv6 on
-DefaultAddress 0.0.0.0
-User nobody
-Group nogroup
-Umask 022
-AllowOverwrite on
-UseReverseDNS off
-AuthOrder mod_auth_pam.c* mod_auth_unix.c
-ScoreboardFile /run/scoreboard
-PidFile /run/pid
-DelayEngine off
-SystemLog none
-WtmpLog off
-TransferLog none
-`,
-		command: func(uint16) []string { return []string{"proftpd", "--nodaemon", "--config", "/conf/config"} },
-	},
-	PureFTPd: {
-		command: func(port uint16) []string {
-			return []string{"pure-ftpd", "--bind", fmt.Sprintf(",%d", port), "--login", "pam", "--noanonymous",
-				"--dontresolve", "--umask", "133:022", "--pidfile", "/run/pid"}
-		},
-	},
-}
-
 // StartServer starts a server in the host on a port of all its addresses, and returns when it greets. Its files, its
 // configuration and its log are in dir. It ends with ctx, by Stop or with the lab.
-func (t *Tree) StartServer(ctx context.Context, h *lab.Host, name, dir string, port uint16) (*Server, error) {
+func (t *Tree) StartServer(ctx context.Context, h *lab.Host, name, dir string, port uint16, o ServerOptions) (*Server, error) {
 	r, ok := recipes[name]
 	if !ok {
 		return nil, fmt.Errorf("no server %q: there are %s", name, strings.Join(Servers, ", "))
 	}
-	s := &Server{Name: name, Root: filepath.Join(dir, "root"), log: filepath.Join(dir, "log")}
+	if err := o.Can(name); err != nil {
+		return nil, err
+	}
+	s := &Server{Name: name, Options: o, Root: filepath.Join(dir, "root"), log: filepath.Join(dir, "log")}
 	if err := s.start(ctx, t, h, r, filepath.Join(dir, "conf"), port); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -112,8 +64,8 @@ func (s *Server) start(ctx context.Context, t *Tree, h *lab.Host, r recipe, conf
 	if err := os.Chown(s.Root, uid, uid); err != nil {
 		return err
 	}
-	if r.config != "" {
-		if err := os.WriteFile(filepath.Join(conf, "config"), fmt.Appendf(nil, r.config, port), 0o644); err != nil {
+	if r.config != nil {
+		if err := os.WriteFile(filepath.Join(conf, "config"), []byte(r.config(port, s.Options)), 0o644); err != nil {
 			return err
 		}
 	}
@@ -128,23 +80,27 @@ func (s *Server) start(ctx context.Context, t *Tree, h *lab.Host, r recipe, conf
 	}
 	defer out.Close()
 
-	line := r.command(port)
-	s.cmd = t.Command(ctx, h, []Bind{{s.Root, "/srv"}, {conf, "/conf"}}, line[0], line[1:]...)
+	binds := []Bind{{s.Root, "/srv"}, {conf, "/conf"}}
+	if s.Options.TLS != NoTLS {
+		binds = append(binds, Bind{s.Options.PKI, "/tls"})
+	}
+	line := r.command(port, s.Options)
+	s.cmd = t.Command(ctx, h, binds, line[0], line[1:]...)
 	s.cmd.Forks = true
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = out, out, out // vsftpd's last words go to where a client would be: stdin
 	return s.cmd.Start()
 }
 
-// waitReady returns when the server greets in both families.
+// waitReady returns when the server greets, in both families if it has both.
 func (s *Server) waitReady(ctx context.Context, h *lab.Host, port uint16) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 15*time.Second, errors.New("it does not greet"))
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	go func() { giveUp(fmt.Errorf("it ended: %v", s.cmd.Wait())) }() // this goroutine ends with the server
-	for _, ip := range []string{"127.0.0.1", "::1"} {
+	for _, ip := range s.Options.loopback(s.Name) {
 		for {
-			err := greets(ctx, h, net.JoinHostPort(ip, fmt.Sprint(port)))
+			err := s.greets(ctx, h, net.JoinHostPort(ip, fmt.Sprint(port)))
 			if err == nil {
 				break
 			}
@@ -159,7 +115,7 @@ func (s *Server) waitReady(ctx context.Context, h *lab.Host, port uint16) error 
 }
 
 // greets takes part in a session that ends at once.
-func greets(ctx context.Context, h *lab.Host, addr string) error {
+func (s *Server) greets(ctx context.Context, h *lab.Host, addr string) error {
 	conn, err := h.Dial(ctx, "tcp", addr)
 	if err != nil {
 		return err
@@ -168,6 +124,9 @@ func greets(ctx context.Context, h *lab.Host, addr string) error {
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
 		return err
+	}
+	if s.Options.TLS == Implicit {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // whether it is there, not who it is
 	}
 	greeting, err := bufio.NewReader(conn).ReadString('\n')
 	if !strings.HasPrefix(greeting, "220") {
@@ -188,5 +147,9 @@ func (s *Server) Log() string {
 	if err != nil {
 		return err.Error()
 	}
-	return string(text)
+	more, err := os.ReadFile(filepath.Join(filepath.Dir(s.log), "conf", "more.log"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err.Error()
+	}
+	return string(text) + string(more)
 }

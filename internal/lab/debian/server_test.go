@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -29,10 +30,10 @@ func TestServerThatEndsSaysWhy(t *testing.T) {
 		VSFTPD:  "500 OOPS: unrecognised variable in config file: nonsense",
 		ProFTPD: "unknown configuration directive 'nonsense=21'",
 	} {
-		broken := recipe{config: "nonsense=%d\n", command: recipes[name].command}
+		broken := recipe{config: func(port uint16, _ ServerOptions) string { return fmt.Sprintf("nonsense=%d\n", port) }, command: recipes[name].command}
 		defer func(whole recipe) { recipes[name] = whole }(recipes[name])
 		recipes[name] = broken
-		_, err := tree.StartServer(t.Context(), l.Server, name, t.TempDir(), 21)
+		_, err := tree.StartServer(t.Context(), l.Server, name, t.TempDir(), 21, ServerOptions{})
 		if err == nil || !strings.Contains(err.Error(), complaint) || !strings.Contains(err.Error(), "it ended") {
 			t.Errorf("%s: %v\nwant %q", name, err, complaint)
 		}

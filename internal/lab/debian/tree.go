@@ -3,7 +3,7 @@
 // mount namespace of its own, in a host of the lab.
 //
 //	tree, err := debian.Fetch(ctx, ".cache/debian", os.Stderr)
-//	server, err := tree.StartServer(ctx, l.Server, debian.VSFTPD, dir, 21)
+//	server, err := tree.StartServer(ctx, l.Server, debian.VSFTPD, dir, 21, debian.ServerOptions{})
 //	job := debian.Job{Client: "lftp", Mode: debian.EPSV, Server: addr, Dir: work}
 //	transcript, err := tree.Upload(ctx, l.Client, job, "file")
 //
@@ -63,7 +63,7 @@ func CacheDir() (string, error) {
 	}
 }
 
-// Bind shows a folder of the host in the tree. Inside is one of /srv, /home and /conf.
+// Bind shows a folder of the host in the tree. Inside is one of /srv, /home, /conf and /tls.
 type Bind struct{ Host, Inside string }
 
 // enter makes the tree a root folder that a program can live in, and goes there. Mounts end with the namespace. There is

@@ -32,7 +32,7 @@ var settings = map[string]string{
 }
 
 // places are the folders that a run mounts something on: see Command.
-var places = []string{"dev", "proc", "run", "tmp", "srv", "home", "conf"}
+var places = []string{"dev", "proc", "run", "tmp", "srv", "home", "conf", "tls"}
 
 // unpack makes the tree from the downloaded packages.
 func (f *fetcher) unpack(ctx context.Context) error {

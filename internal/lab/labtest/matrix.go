@@ -31,7 +31,13 @@ func Tree(t testing.TB) *debian.Tree {
 // StartServer starts a real server for one test.
 func StartServer(t testing.TB, tree *debian.Tree, h *lab.Host, name string, port uint16) *debian.Server {
 	t.Helper()
-	s, err := tree.StartServer(t.Context(), h, name, t.TempDir(), port)
+	return StartServerWith(t, tree, h, name, port, debian.ServerOptions{})
+}
+
+// StartServerWith is StartServer for one that is not plain.
+func StartServerWith(t testing.TB, tree *debian.Tree, h *lab.Host, name string, port uint16, o debian.ServerOptions) *debian.Server {
+	t.Helper()
+	s, err := tree.StartServer(t.Context(), h, name, t.TempDir(), port, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,34 +48,92 @@ func StartServer(t testing.TB, tree *debian.Tree, h *lab.Host, name string, port
 // Target is a server and the addresses at which something brings clients to it. An address that is not valid is left
 // out.
 type Target struct {
+	Name   string // of its subtests; "": the server's
 	Server *debian.Server
 	V4, V6 netip.AddrPort
+	TLS    debian.TLS // what clients find there
+	PKI    string     // folder with the authority for it
 }
 
-// Matrix is every client in every mode and family against every target.
+// Matrix is every client in every mode and family, and with TLS in every version, against every target.
 type Matrix struct {
 	Tree    *debian.Tree
 	From    *lab.Host // where the clients run
 	Targets []Target
+
+	Clients  []string      // nil: all
+	Modes    []debian.Mode // nil: all
+	Versions []string      // of TLS, where a target has it; nil: what both ends like best
+	Size     int           // of the files; 0: more than the sockets of both ends hold
+	Parallel bool          // all targets at once: ProFTPD sleeps at the end of every session with TLS
 }
 
-// Run runs the combinations that exist as subtests named server/client/mode/family: each uploads, downloads and lists,
-// and compares contents with the disk under the server.
+// Run runs the combinations that exist as subtests named server/client/mode/family, with the version of TLS behind it:
+// each uploads, downloads and lists, and compares contents with the disk under the server.
 func (m Matrix) Run(t *testing.T) {
+	m.defaults()
+	if !m.Parallel {
+		m.run(t)
+		return
+	}
+	t.Run("at once", m.run) // which waits for them all
+}
+
+func (m Matrix) run(t *testing.T) {
 	for _, target := range m.Targets {
-		for _, client := range debian.Clients {
-			for _, mode := range debian.Modes {
-				for _, addr := range []netip.AddrPort{target.V4, target.V6} {
-					job := debian.Job{Client: client, Mode: mode, Server: addr}
-					if !addr.IsValid() || job.Can() != nil {
-						continue
+		t.Run(target.name(), func(t *testing.T) {
+			if m.Parallel {
+				t.Parallel()
+			}
+			for _, job := range m.jobs(target) {
+				name := strings.Join([]string{job.Client, string(job.Mode), family(job.Server)}, "/")
+				if job.Version != "" {
+					name += "/" + job.Version
+				}
+				t.Run(name, func(t *testing.T) { m.Exercise(t, target.Server, job) })
+			}
+		})
+	}
+}
+
+func (m *Matrix) defaults() {
+	if m.Clients == nil {
+		m.Clients = debian.Clients
+	}
+	if m.Modes == nil {
+		m.Modes = debian.Modes
+	}
+	if m.Versions == nil {
+		m.Versions = []string{""}
+	}
+}
+
+// jobs are the combinations that exist at a target.
+func (m Matrix) jobs(target Target) (jobs []debian.Job) {
+	versions := m.Versions
+	if target.TLS == debian.NoTLS {
+		versions = []string{""}
+	}
+	for _, client := range m.Clients {
+		for _, mode := range m.Modes {
+			for _, addr := range []netip.AddrPort{target.V4, target.V6} {
+				for _, version := range versions {
+					job := debian.Job{Client: client, Mode: mode, Server: addr, TLS: target.TLS, PKI: target.PKI, Version: version}
+					if addr.IsValid() && job.Can() == nil {
+						jobs = append(jobs, job)
 					}
-					name := strings.Join([]string{target.Server.Name, client, string(mode), family(addr)}, "/")
-					t.Run(name, func(t *testing.T) { m.exercise(t, target.Server, job) })
 				}
 			}
 		}
 	}
+	return jobs
+}
+
+func (t Target) name() string {
+	if t.Name != "" {
+		return t.Name
+	}
+	return t.Server.Name
 }
 
 func family(addr netip.AddrPort) string {
@@ -82,11 +146,12 @@ func family(addr netip.AddrPort) string {
 // size is odd, and more than the sockets of both ends hold.
 const size = 6<<20 + 7
 
-// exercise is one combination. Every name and content is new, so nothing can pass because of an earlier one.
-func (m Matrix) exercise(t *testing.T, s *debian.Server, job debian.Job) {
+// Exercise is one combination, also one that is not of the matrix. Every name and content is new, so nothing can pass
+// because of an earlier one.
+func (m Matrix) Exercise(t *testing.T, s *debian.Server, job debian.Job) {
 	job.Dir = t.TempDir()
 	up, down := "up-"+rand.Text(), "down-"+rand.Text()
-	sent, offered := content(), content()
+	sent, offered := m.content(), m.content()
 	write(t, filepath.Join(job.Dir, up), sent)
 	write(t, filepath.Join(s.Root, down), offered)
 
@@ -119,8 +184,12 @@ func (m Matrix) check(t *testing.T, s *debian.Server, what, transcript string, e
 	}
 }
 
-func content() []byte {
-	data := make([]byte, size)
+func (m Matrix) content() []byte {
+	n := m.Size
+	if n == 0 {
+		n = size
+	}
+	data := make([]byte, n)
 	rand.Read(data)
 	return data
 }

@@ -29,11 +29,11 @@ func TestServerThatCannotStartSaysWhy(t *testing.T) {
 	tree := Tree(t)
 	l := New(t, lab.Options{})
 	StartServer(t, tree, l.Server, debian.ProFTPD, 21)
-	_, err := tree.StartServer(t.Context(), l.Server, debian.VSFTPD, t.TempDir(), 21)
+	_, err := tree.StartServer(t.Context(), l.Server, debian.VSFTPD, t.TempDir(), 21, debian.ServerOptions{})
 	if !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("start a second server on the port: %v, want %v", err, unix.EADDRINUSE)
 	}
-	_, err = tree.StartServer(t.Context(), l.Server, "wu-ftpd", t.TempDir(), 2121)
+	_, err = tree.StartServer(t.Context(), l.Server, "wu-ftpd", t.TempDir(), 2121, debian.ServerOptions{})
 	if err == nil || !strings.Contains(err.Error(), "there are vsftpd, proftpd, pureftpd") {
 		t.Errorf("start a server that there is not: %v", err)
 	}
