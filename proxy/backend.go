@@ -13,8 +13,9 @@ import (
 
 // backend is a server that a service fronts.
 type backend struct {
-	at netip.AddrPort
-	up atomic.Bool // what the last dial said; true before the first
+	at        netip.AddrPort
+	up        atomic.Bool // what the last dial said; true before the first
+	offersTLS atomic.Bool // which clients lose here
 }
 
 func newBackend(at netip.AddrPort) *backend {
@@ -41,7 +42,7 @@ func (s *Server) showBackends(services map[string]*service) {
 	for name, svc := range s.services {
 		for _, b := range svc.backends {
 			if services[name].backend(b.at) == nil {
-				svc.metrics.forgetBackend(b.at)
+				svc.metrics.forgetBackend(b.at) // its TLS too
 			}
 		}
 	}
@@ -52,16 +53,30 @@ func (s *Server) showBackends(services map[string]*service) {
 	}
 }
 
-// errNoBackend says that a service has no backend of the client's family.
-var errNoBackend = errors.New("no backend of the client's address family")
+// errNoBackend says that a service has no backend that its clients can reach.
+var errNoBackend = errors.New("no backend of the client's address family (data = \"kernel\" cannot lead to another)")
 
-// dial connects to the first backend of the client's family that answers.
-func (svc *service) dial(ctx context.Context, client netip.Addr) (*net.TCPConn, error) {
-	var errs []error
+// candidates are the backends of the client's family. Only where there is
+// none, those of the other one: their data has to be relayed.
+func (svc *service) candidates(client netip.Addr) []*backend {
+	var same, other []*backend
 	for _, b := range svc.backends {
-		if b.at.Addr().Is4() != client.Is4() {
-			continue
+		if b.at.Addr().Is4() == client.Is4() {
+			same = append(same, b)
+		} else if svc.Data != DataKernel {
+			other = append(other, b)
 		}
+	}
+	if same != nil {
+		return same
+	}
+	return other
+}
+
+// dial connects to the first backend for the client that answers as it must.
+func (svc *service) dial(ctx context.Context, client netip.Addr) (*upstream, error) {
+	var errs []error
+	for _, b := range svc.candidates(client) {
 		began := time.Now()
 		conn, err := svc.dialOne(ctx, b)
 		if err == nil {
@@ -76,8 +91,8 @@ func (svc *service) dial(ctx context.Context, client netip.Addr) (*net.TCPConn, 
 	return nil, errors.Join(errs...)
 }
 
-func (svc *service) dialOne(ctx context.Context, b *backend) (*net.TCPConn, error) {
-	conn, err := svc.reach(ctx, b.at)
+func (svc *service) dialOne(ctx context.Context, b *backend) (*upstream, error) {
+	conn, err := svc.securely(ctx, b.at)
 	if ctx.Err() == nil {
 		b.up.Store(err == nil)
 		svc.metrics.setBackendUp(b.at, err == nil)
@@ -86,6 +101,23 @@ func (svc *service) dialOne(ctx context.Context, b *backend) (*net.TCPConn, erro
 		return nil, fmt.Errorf("backend %v: %w", b.at, err)
 	}
 	return conn, nil
+}
+
+// securely connects, and makes the TLS that backend_tls asks for.
+func (svc *service) securely(ctx context.Context, at netip.AddrPort) (*upstream, error) {
+	conn, err := svc.reach(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	u := &upstream{wire: &wire{TCPConn: conn}}
+	if c := svc.credentials.Load(); c != nil && c.backend != nil {
+		u.config = c.forBackend(at.Addr().String())
+		if err := u.secure(svc); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+	}
+	return u, nil
 }
 
 // errToSelf is found before dialling: each session that dialled the gateway

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"ftpgate/alg"
 )
 
 // A session has one timer. It is set for the earliest deadline there can be
@@ -24,6 +26,10 @@ func (s *session) checkTime() {
 	left, what := s.timeLeft(time.Now())
 	if left > 0 {
 		s.timer.Reset(left)
+		return
+	}
+	if s.phase == opaque && errors.Is(what, errIdle) && s.dataFlows() {
+		s.timer.Reset(s.service.Timeouts.Idle)
 		return
 	}
 	s.end(timedOut, what, timeoutWord(what))
@@ -96,7 +102,7 @@ func (s *session) timeLeft(now time.Time) (time.Duration, error) {
 		if !busy {
 			return max(s.since.Add(closing).Sub(now), s.lastLine.Add(closing).Sub(now)), errGone
 		}
-	case open:
+	case open, opaque:
 		if !busy {
 			return s.lastLine.Add(t.Idle).Sub(now), errIdle
 		}
@@ -144,6 +150,10 @@ func (s *session) tend(p *pinhole, now time.Time) {
 	case !slices.Contains(s.pinholes, p), p.connected.Load():
 	case !now.Before(p.expires):
 		s.closePinhole(p, outcomeExpired)
+	case p.mode == alg.ModeAUTH:
+		if p.expires.Sub(now) < t.Pinhole/2 {
+			s.gateway.pinholes.renew(p, now)
+		}
 	case s.machine.Transferring() && p.expires.Sub(now) < max(t.Pinhole/2, 3*tickEvery) && now.Sub(s.transfer) < t.TransferStart:
 		s.gateway.pinholes.renew(p, now)
 	}

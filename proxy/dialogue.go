@@ -16,9 +16,13 @@ func (s *session) readClient() {
 	defer s.recovered()
 	lines := alg.NewLines(alg.MaxCommand)
 	for {
+		if !s.clientSecured() {
+			s.discard()
+			return
+		}
 		n, err := s.clientConn.Read(lines.Space())
 		lines.Filled(n)
-		if n > 0 && !s.clientBytes(&lines) {
+		if n > 0 && !s.clientBytes(&lines, n) {
 			s.discard()
 			return
 		}
@@ -29,24 +33,34 @@ func (s *session) readClient() {
 	}
 }
 
-// clientBytes judges all lines that have arrived. It reports false when the
-// session is over.
-func (s *session) clientBytes(lines *alg.Lines) bool {
+// clientBytes judges all lines that have arrived, the last n bytes just now.
+// It reports false when the session is over.
+func (s *session) clientBytes(lines *alg.Lines, n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == over {
 		return false
 	}
+	if s.through != nil && !s.through.client.over && !s.clientThrough(lines, n) {
+		return s.phase != over
+	}
 	for line := lines.Next(); line != nil; line = lines.Next() {
 		v := s.machine.Client(line)
-		for v.Wait && s.phase != over {
+		for v.Wait && s.phase != over && s.phase != opaque {
 			s.turn.Wait()
 			v = s.machine.Client(line)
 		}
 		if s.phase == over {
 			return false
 		}
+		if s.phase == opaque {
+			s.injected() // the line stood behind AUTH, in clear
+			return false
+		}
 		s.carryOut(v)
+		if v.Secure != 0 && len(lines.Pending()) > 0 {
+			s.injected()
+		}
 	}
 	if s.machine.Foreign(lines.Pending()) {
 		s.carryOut(s.machine.Client(lines.Rest()))
@@ -79,17 +93,29 @@ func (s *session) readServer() {
 func (s *session) serverBytes(lines *alg.Lines) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.through != nil && !s.through.server.over && !s.serverThrough(lines) {
+		return s.phase != over
+	}
 	for line := lines.Next(); line != nil && s.phase != over; {
+		if s.awaitData(line); s.phase == over {
+			break
+		}
 		v := s.machine.Server(line)
 		line = lines.Next()
-		s.more = line != nil
+		s.more = line != nil && v.Secure == 0
 		s.carryOut(v)
+		if v.Secure == alg.GoThrough && (line != nil || len(lines.Pending()) > 0) {
+			s.injected()
+		}
+		if v.Restart {
+			s.restartServer()
+		}
 	}
 	s.more = false
 	if len(s.held) > 0 {
 		s.writeClient(nil)
 	}
-	s.turn.Signal()
+	s.turn.Broadcast()
 	return s.phase != over
 }
 
@@ -102,6 +128,12 @@ func (s *session) carryOut(v alg.Verdict) {
 	}
 	for _, c := range v.Close {
 		s.closeByID(c)
+		if c.Why == alg.Aborted {
+			s.cutData(c.ID, true)
+		}
+	}
+	if v.Transfer.Phase == alg.TransferFailed {
+		s.cutData(v.Transfer.Pinhole, false)
 	}
 	s.note(v)
 	if len(v.ToServer) > 0 {
@@ -115,6 +147,7 @@ func (s *session) carryOut(v alg.Verdict) {
 		s.end(violated, errors.New(v.End.String()), "")
 	case s.phase == over:
 	default:
+		s.secure(v.Secure)
 		s.follow()
 	}
 }

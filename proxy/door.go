@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,15 +34,15 @@ type visits struct {
 
 func newDoor() *door {
 	d := &door{services: map[string]int{}, clients: map[guest]*visits{}}
-	d.set(Limits{})
+	d.set(Settings{})
 	return d
 }
 
-func (d *door) set(l Limits) {
+func (d *door) set(s Settings) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.global = l
-	d.global.Sessions = l.sessions()
+	d.global = s.Limits
+	d.global.Sessions = s.sessions()
 }
 
 // limit returns how many sessions there can be at once.
@@ -51,24 +52,31 @@ func (d *door) limit() int {
 	return d.global.Sessions
 }
 
-// The descriptors that a session holds, and those that the daemon needs besides.
+// The descriptors that a session holds, those of a data connection that is
+// relayed (two sockets, and two pipes to splice through), and what the daemon
+// needs besides.
 const (
 	descriptorsPerSession = 2
+	descriptorsPerRelay   = 6
 	descriptorsBesides    = 64
 	maxDefaultSessions    = 10000
 )
 
 // sessions returns the limit in force: what is set, or what the descriptors of
 // the process allow.
-func (l Limits) sessions() int {
-	if l.Sessions > 0 {
-		return l.Sessions
+func (s Settings) sessions() int {
+	if s.Limits.Sessions > 0 {
+		return s.Limits.Sessions
+	}
+	each := descriptorsPerSession
+	if slices.ContainsFunc(s.Services, func(svc Service) bool { return svc.Relays() }) {
+		each += descriptorsPerRelay
 	}
 	var r unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil || r.Cur > 1<<30 {
 		return maxDefaultSessions
 	}
-	return min(maxDefaultSessions, max(1, (int(r.Cur)-descriptorsBesides)/descriptorsPerSession))
+	return min(maxDefaultSessions, max(1, (int(r.Cur)-descriptorsBesides)/each))
 }
 
 // refusal is why a client gets no session, as a metric label; "" is welcome.

@@ -74,7 +74,7 @@ func TestDoor(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			d, svc, now := newDoor(), &service{Service: tt.service}, time.Now()
-			d.set(tt.global)
+			d.set(Settings{Limits: tt.global})
 			for i, v := range tt.visits {
 				if got := d.enter(svc, netip.MustParseAddr(v.client), now.Add(v.at)); got != v.want {
 					t.Errorf("visit %d of %s after %v: %q, want %q", i+1, v.client, v.at, got, v.want)
@@ -137,10 +137,10 @@ func TestRateAcrossAReload(t *testing.T) {
 }
 
 func TestLimitFromDescriptors(t *testing.T) {
-	if n := (Limits{Sessions: 7}).sessions(); n != 7 {
+	if n := (Settings{Limits: Limits{Sessions: 7}}).sessions(); n != 7 {
 		t.Errorf("a limit of 7 is %d", n)
 	}
-	if n := (Limits{}).sessions(); n < 1 || n > maxDefaultSessions {
+	if n := (Settings{}).sessions(); n < 1 || n > maxDefaultSessions {
 		t.Errorf("the default limit is %d", n)
 	}
 }

@@ -103,6 +103,7 @@ type fakeFlows struct {
 	err    error
 	asked  []conntrack.Tuple
 	marked uint32
+	flows  []conntrack.Flow
 }
 
 func (f *fakeFlows) Clear(reply conntrack.Tuple, mark uint32) (bool, error) {
@@ -110,6 +111,12 @@ func (f *fakeFlows) Clear(reply conntrack.Tuple, mark uint32) (bool, error) {
 	defer f.mu.Unlock()
 	f.asked, f.marked = append(f.asked, reply), mark
 	return f.busy, f.err
+}
+
+func (f *fakeFlows) Dump(_, _ uint32) ([]conntrack.Flow, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.flows, f.err
 }
 
 func (f *fakeFlows) answer(busy bool, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -53,6 +54,11 @@ func listen(at netip.AddrPort) (*listener, error) {
 
 // accept takes connections until the listener is closed.
 func (s *Server) accept(l *listener) {
+	acceptAll(l.TCPListener, s.Logger, func(conn *net.TCPConn) { s.serve(l.service.Load(), conn) })
+}
+
+// acceptAll gives each connection a goroutine, until the listener is closed.
+func acceptAll(l *net.TCPListener, log *slog.Logger, serve func(*net.TCPConn)) {
 	for pause := time.Duration(0); ; {
 		conn, err := l.AcceptTCP()
 		switch {
@@ -60,11 +66,11 @@ func (s *Server) accept(l *listener) {
 			return
 		case err != nil: // out of descriptors or memory: it passes
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.Logger.Warn("a connection could not be accepted", "listen", l.at, "error", err, "again_in", pause)
+			log.Warn("a connection could not be accepted", "listen", l.Addr(), "error", err, "again_in", pause)
 			time.Sleep(pause)
 			continue
 		}
 		pause = 0
-		go s.serve(l.service.Load(), conn)
+		go serve(conn)
 	}
 }

@@ -31,6 +31,10 @@ const (
 	nameBackendUp       = "ftpgate_backend_up"
 	nameBackendConnect  = "ftpgate_backend_connect_seconds"
 	nameDraining        = "ftpgate_draining"
+	nameRelays          = "ftpgate_relays"
+	nameHandshakes      = "ftpgate_tls_handshakes_total"
+	nameCertificate     = "ftpgate_tls_certificate_not_after_timestamp_seconds"
+	nameBackendTLS      = "ftpgate_backend_offers_tls"
 )
 
 // Outcomes of a pinhole, as metric labels.
@@ -45,7 +49,7 @@ const (
 var pinholeOutcomes = []string{outcomeUsed, outcomeExpired, outcomeReplaced, outcomeClosed, outcomeRefused}
 
 // pinholeModes are the values of the label mode.
-var pinholeModes = []alg.Mode{alg.ModePASV, alg.ModeEPSV, alg.ModePORT, alg.ModeEPRT}
+var pinholeModes = []alg.Mode{alg.ModePASV, alg.ModeEPSV, alg.ModePORT, alg.ModeEPRT, alg.ModeAUTH}
 
 // Metrics are what Prometheus sees of sessions. Every label value comes from a
 // closed set, or from the configuration.
@@ -70,6 +74,10 @@ type Metrics struct {
 	backendUp       *prometheus.GaugeVec
 	backendConnect  *prometheus.HistogramVec
 	draining        prometheus.Gauge
+	relays          *prometheus.GaugeVec
+	handshakes      *prometheus.CounterVec
+	certificate     *prometheus.GaugeVec
+	backendTLS      *prometheus.GaugeVec
 }
 
 var (
@@ -109,10 +117,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		backendUp:       gauge(nameBackendUp, "Whether the last connection to a backend succeeded.", "service", "backend"),
 		backendConnect:  histogram(nameBackendConnect, "How long connecting to a backend took.", quickBuckets, "service"),
 		draining:        prometheus.NewGauge(prometheus.GaugeOpts{Name: nameDraining, Help: "Whether the daemon is going down."}),
+		relays:          gauge(nameRelays, "Data connections that this process carries, because the kernel cannot.", "service"),
+		handshakes:      counter(nameHandshakes, "TLS handshakes.", "service", "connection", "result"),
+		certificate:     gauge(nameCertificate, "When the certificate that clients see expires.", "service"),
+		backendTLS:      gauge(nameBackendTLS, "1 for a backend that offers TLS which tls.mode = \"refuse\" takes from its clients.", "service", "backend"),
 	}
 	r.MustRegister(m.sessions, m.sessionsTotal, m.sessionDuration, m.sessionsLimit, m.commands, m.replies, m.rewrites,
 		m.refusals, m.logins, m.pinholes, m.pinholesTotal, m.pinholeOpen, m.portsInUse, m.portsExhausted, m.transfers,
-		m.transfersActive, m.transferTime, m.backendUp, m.backendConnect, m.draining)
+		m.transfersActive, m.transferTime, m.backendUp, m.backendConnect, m.draining,
+		m.relays, m.handshakes, m.certificate, m.backendTLS)
 	return m
 }
 
@@ -143,11 +156,13 @@ type serviceMetrics struct {
 		done, failed prometheus.Counter
 		time         prometheus.Observer
 	}
-	pinholes  [5]modeMetrics
+	pinholes  [alg.ModeAUTH + 1]modeMetrics
 	open      prometheus.Observer
 	ports     prometheus.Gauge
 	exhausted prometheus.Counter
 	connect   prometheus.Observer
+	relays    prometheus.Gauge
+	shaken    map[connection][2]prometheus.Counter // done, failed
 }
 
 type modeMetrics struct {
@@ -166,6 +181,11 @@ func (m *Metrics) service(name string) *serviceMetrics {
 		ports:     m.portsInUse.WithLabelValues(name),
 		exhausted: m.portsExhausted.WithLabelValues(name),
 		connect:   m.backendConnect.WithLabelValues(name),
+		relays:    m.relays.WithLabelValues(name),
+		shaken:    map[connection][2]prometheus.Counter{},
+	}
+	for _, c := range connections {
+		s.shaken[c] = [2]prometheus.Counter{m.handshakes.WithLabelValues(name, string(c), "done"), m.handshakes.WithLabelValues(name, string(c), "failed")}
 	}
 	for _, o := range outcomes {
 		m.sessionsTotal.WithLabelValues(name, string(o))
@@ -226,13 +246,17 @@ func (s *serviceMetrics) refused(reason string) {
 
 func (s *serviceMetrics) pinholeOpened(m alg.Mode) {
 	s.pinholes[m].open.Inc()
-	s.ports.Inc()
+	if m != alg.ModeAUTH { // it holds no port
+		s.ports.Inc()
+	}
 }
 
 func (s *serviceMetrics) pinholeClosed(m alg.Mode, how string) {
 	s.pinholes[m].open.Dec()
 	s.pinholes[m].outcomes[how].Inc()
-	s.ports.Dec()
+	if m != alg.ModeAUTH {
+		s.ports.Dec()
+	}
 }
 
 func (s *serviceMetrics) pinholeRefused(m alg.Mode, why alg.Reason) {
@@ -263,4 +287,5 @@ func (s *serviceMetrics) setBackendUp(at netip.AddrPort, up bool) {
 
 func (s *serviceMetrics) forgetBackend(at netip.AddrPort) {
 	s.all.backendUp.DeleteLabelValues(s.name, at.String())
+	s.all.backendTLS.DeleteLabelValues(s.name, at.String())
 }

@@ -32,6 +32,9 @@ func (s *session) note(v alg.Verdict) {
 	if v.Foreign {
 		s.log(slog.LevelDebug, "the server's 227 names another address; its own is used")
 	}
+	if v.TLSLost {
+		s.noteTLSLost()
+	}
 	if v.Transfer.Phase != 0 {
 		s.noteTransfer(v)
 	}
@@ -105,4 +108,20 @@ func (s *session) account() {
 		level = slog.LevelWarn
 	}
 	s.log(level, "session ended", attrs...)
+}
+
+// logDataBroke says what broke a relayed data connection.
+func (s *session) logDataBroke(r *relayed, err error) {
+	s.log(slog.LevelInfo, "a relayed data connection broke", slog.String("mode", r.pinhole.mode.String()), slog.String("error", err.Error()))
+}
+
+// noteTLSLost says once for each backend that clients could have TLS with it
+// and do not get it here.
+func (s *session) noteTLSLost() {
+	b := s.service.backend(s.server)
+	if b == nil || b.offersTLS.Swap(true) {
+		return
+	}
+	s.service.metrics.offersTLS(b.at)
+	s.log(slog.LevelWarn, "the backend offers TLS and clients lose it here: write tls.mode = \"terminate\" or \"pass\", or turn it off there")
 }

@@ -23,10 +23,12 @@ type pinholes struct {
 	flows    Flows
 	mark     uint32
 	log      *slog.Logger
+	relay    *relayPorts
 
-	mu    sync.Mutex // guards what follows
-	open  map[leaseKey]*pinhole
-	share map[activeShare]int // active ports that a client holds at a backend
+	mu     sync.Mutex // guards what follows
+	open   map[leaseKey]*pinhole
+	share  map[activeShare]int   // active ports that a client holds at a backend
+	passes map[*pinhole]struct{} // those of TLS that passes: they hold no port of ours
 }
 
 // leaseKey is what makes a pinhole unique: who dials what.
@@ -43,6 +45,9 @@ type pinhole struct {
 	id      alg.ID
 	mode    alg.Mode
 	session *session
+	to      netip.AddrPort // whom its connection is for; the rule may lead to our relay
+	relayed bool
+	private bool // relayed, and TLS with the client
 	rule    nft.Pinhole
 	share   activeShare // zero when passive
 	opened  time.Time
@@ -50,14 +55,15 @@ type pinhole struct {
 
 	renewed   atomic.Bool // its element may be another one than its connection used
 	connected atomic.Bool // a connection has come through it
+	claimed   atomic.Bool // and the relay has it
 }
 
 func (p *pinhole) key() leaseKey { return leaseKey{p.rule.From, p.rule.At} }
 
-func newPinholes(o Options) *pinholes {
+func newPinholes(o Options, relay *relayPorts) *pinholes {
 	return &pinholes{
-		firewall: o.Firewall, flows: o.Flows, mark: o.Mark, log: o.Logger,
-		open: map[leaseKey]*pinhole{}, share: map[activeShare]int{},
+		firewall: o.Firewall, flows: o.Flows, mark: o.Mark, log: o.Logger, relay: relay,
+		open: map[leaseKey]*pinhole{}, share: map[activeShare]int{}, passes: map[*pinhole]struct{}{},
 	}
 }
 
@@ -68,8 +74,15 @@ const activePort = 20
 // add leases a port and opens the pinhole that a verdict asks for. It returns
 // when the kernel has it, with the port to announce.
 func (ps *pinholes) add(s *session, o alg.Open, now time.Time) (*pinhole, alg.Reason) {
-	p := &pinhole{id: o.ID, mode: o.Mode, session: s, opened: now, expires: now.Add(s.service.Timeouts.Pinhole)}
+	p := &pinhole{id: o.ID, mode: o.Mode, session: s, to: o.To, private: o.Private, opened: now, expires: now.Add(s.service.Timeouts.Pinhole)}
 	p.rule = nft.Pinhole{To: o.To, Timeout: s.service.Timeouts.Pinhole, Comment: s.comment(o.Mode)}
+	if o.Mode == alg.ModeAUTH {
+		return ps.pass(s, p)
+	}
+	var why alg.Reason
+	if p.relayed, why = s.needsRelay(o); why != alg.NoReason {
+		return nil, why
+	}
 	ports, at := s.service.Ports, s.outside.Addr()
 	if o.Mode.Passive() {
 		p.rule.From, p.rule.Source = s.client.Addr(), netip.AddrPortFrom(s.inside.Addr(), 0)
@@ -77,11 +90,30 @@ func (ps *pinholes) add(s *session, o alg.Open, now time.Time) (*pinhole, alg.Re
 		ports, at = s.service.ActivePorts, s.inside.Addr()
 		p.rule.From, p.rule.Source = s.server.Addr(), netip.AddrPortFrom(s.outside.Addr(), activePort)
 		p.share = activeShare{s.server.Addr(), s.client.Addr()}
+	}
+	if p.relayed {
+		p.rule.To, p.rule.Source = ps.relay.at(at), netip.AddrPort{}
+	} else if !o.Mode.Passive() {
 		if why := ps.clearFlow(p); why != alg.NoReason {
 			return nil, why
 		}
 	}
 	return ps.openOn(at, ports, p)
+}
+
+// pass opens what TLS that passes the gateway needs: no port is known, so the
+// client gets at those that the service declares, a few connections at a time.
+func (ps *pinholes) pass(s *session, p *pinhole) (*pinhole, alg.Reason) {
+	p.rule.From, p.rule.At = s.client.Addr(), netip.AddrPortFrom(s.outside.Addr(), 0)
+	p.rule.Source, p.rule.Flows = netip.AddrPortFrom(s.inside.Addr(), 0), s.service.TLS.PassFlows
+	if err := ps.firewall.Open(p.rule); err != nil {
+		ps.log.Error("the ports for TLS that passes could not be opened", "sid", s.id, "pinhole", p.rule, "error", err)
+		return nil, alg.NoPinhole
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.passes[p] = struct{}{}
+	return p, alg.NoReason
 }
 
 // openOn leases one of the ports at an address and opens p there. A port on
@@ -167,6 +199,10 @@ func (ps *pinholes) lease(p *pinhole, ports PortRange, at netip.Addr, first int)
 func (ps *pinholes) release(p *pinhole) bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	if _, ok := ps.passes[p]; ok {
+		delete(ps.passes, p)
+		return true
+	}
 	if ps.open[p.key()] != p {
 		return false
 	}
@@ -193,76 +229,14 @@ func (ps *pinholes) shut(rule nft.Pinhole) {
 	}
 }
 
-// connected notes that a pinhole has admitted its connection. A renewed one
-// may have been renewed in the same instant, so that another is open: it goes.
-// News of an earlier connection to the same port, which went elsewhere, is old.
-func (ps *pinholes) connected(from netip.Addr, at, to netip.AddrPort) {
-	ps.mu.Lock()
-	p := ps.open[leaseKey{from, at}]
-	var rule nft.Pinhole // of now: one that is being opened may go to another port
-	if p != nil {
-		rule = p.rule
-	}
-	ps.mu.Unlock()
-	if p == nil || rule.To != to || p.connected.Swap(true) {
-		return
-	}
-	p.session.service.metrics.pinholeStood(time.Since(p.opened))
-	if p.renewed.Load() {
-		ps.shut(rule)
-	} else {
-		ps.firewall.Used(rule)
-	}
-}
-
-// tick renews and expires. Sessions are asked one by one, outside of mu.
-func (ps *pinholes) tick(now time.Time) {
-	ps.mu.Lock()
-	var due []*pinhole
-	for _, p := range ps.open {
-		if !p.connected.Load() {
-			due = append(due, p)
-		}
-	}
-	ps.mu.Unlock()
-	for _, p := range due {
-		p.session.tend(p, now)
-	}
-}
-
-// renew gives an unused pinhole its whole timeout again.
-func (ps *pinholes) renew(p *pinhole, now time.Time) {
-	p.renewed.Store(true)
-	switch err := ps.firewall.Renew(p.rule); {
-	case err == nil:
-		p.expires = now.Add(p.rule.Timeout)
-		if p.connected.Load() {
-			ps.shut(p.rule)
-		}
-	case !errors.Is(err, nft.ErrMissing):
-		ps.log.Error("a pinhole could not be renewed", "pinhole", p.rule, "error", err)
-	}
-}
-
-func (ps *pinholes) closeAll() int {
-	ps.mu.Lock()
-	all := make(map[*pinhole]nft.Pinhole, len(ps.open))
-	for _, p := range ps.open {
-		all[p] = p.rule
-	}
-	ps.mu.Unlock()
-	for p, rule := range all {
-		ps.shut(rule)
-		go p.session.dropPinhole(p) // its lock may be held by a slow write
-	}
-	return len(all)
-}
-
 // comment is what nft list shows at a pinhole of the session.
 func (s *session) comment(m alg.Mode) string {
 	kind := " active"
-	if m.Passive() {
+	switch {
+	case m.Passive():
 		kind = " passive"
+	case m == alg.ModeAUTH:
+		kind = " pass"
 	}
 	return s.service.Name + "/" + strconv.FormatUint(s.id, 10) + kind
 }

@@ -249,7 +249,7 @@ func TestConntrackCannotBeAsked(t *testing.T) {
 
 // That 200 picks leave out one of ten ports happens less than once in a hundred million runs.
 func TestPortsAreUnpredictable(t *testing.T) {
-	ps := newPinholes(Options{})
+	ps := newPinholes(Options{}, &relayPorts{})
 	at := netip.MustParseAddr(gatewayAddr)
 	picked := map[uint16]bool{}
 	for range 200 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -27,8 +28,11 @@ type Firewall interface {
 // Flows clears the way for an active pinhole: an entry of an ended connection
 // with this reply tuple would swallow the new one's first SYN. busy: the entry
 // belongs to a live connection. *conntrack.Conn has such a method.
+//
+// Dump returns the flows with a mark.
 type Flows interface {
 	Clear(reply conntrack.Tuple, mark uint32) (busy bool, err error)
+	Dump(mark, mask uint32) ([]conntrack.Flow, error)
 }
 
 // Options is what a Server needs to run.
@@ -38,42 +42,54 @@ type Options struct {
 	Mark     uint32 // of our connections in conntrack
 	Metrics  *Metrics
 	Logger   *slog.Logger
+
+	// Original returns what the peer of a connection to the relay dialled; nil:
+	// OriginalDestination, which asks the kernel.
+	Original func(*net.TCPConn) (netip.AddrPort, error)
 }
 
 // A Server accepts control connections and owns their sessions.
 type Server struct {
 	Options
-	pinholes *pinholes
-	door     *door
-	lastID   atomic.Uint64
-	draining atomic.Bool
+	pinholes   *pinholes
+	door       *door
+	relayPorts *relayPorts
+	relays     relays
+	lastID     atomic.Uint64
+	draining   atomic.Bool
 
 	mu        sync.Mutex // guards what follows
 	settings  Settings
 	listeners map[netip.AddrPort]*listener
 	services  map[string]*service
 	sessions  map[*session]struct{}
-	running   sync.WaitGroup // one per session
+	running   sync.WaitGroup // one per session, and one per relayed data connection
 	accepting sync.WaitGroup // one per listener
 }
 
 // service is a Service at work, shared by its listeners and sessions.
 type service struct {
 	Service
-	backends []*backend
-	own      []netip.AddrPort // all listeners of the gateway
-	metrics  *serviceMetrics
+	backends    []*backend
+	own         []netip.AddrPort // all listeners of the gateway
+	metrics     *serviceMetrics
+	credentials atomic.Pointer[credentials]
 }
 
 // NewServer returns a Server that does nothing yet.
 func NewServer(o Options) *Server {
+	if o.Original == nil {
+		o.Original = OriginalDestination
+	}
+	ports := &relayPorts{}
 	return &Server{
-		Options:   o,
-		pinholes:  newPinholes(o),
-		door:      newDoor(),
-		listeners: map[netip.AddrPort]*listener{},
-		services:  map[string]*service{},
-		sessions:  map[*session]struct{}{},
+		Options:    o,
+		pinholes:   newPinholes(o, ports),
+		door:       newDoor(),
+		relayPorts: ports,
+		listeners:  map[netip.AddrPort]*listener{},
+		services:   map[string]*service{},
+		sessions:   map[*session]struct{}{},
 	}
 }
 
@@ -107,8 +123,9 @@ func (s *Server) Reload(settings Settings) error {
 		}
 	}
 	s.showBackends(services)
+	s.showCertificates(services)
 	s.settings, s.services = settings, services
-	s.door.set(settings.Limits)
+	s.door.set(settings)
 	s.Metrics.setSessionsLimit(s.door.limit())
 	s.swapListeners(opened)
 	return nil
@@ -125,7 +142,13 @@ func (s *Server) build(settings Settings) (map[string]*service, error) {
 		own = append(own, c.Listen...)
 	}
 	for _, c := range settings.Services {
-		svc := &service{Service: c, own: own, metrics: s.Metrics.service(c.Name)}
+		svc := &service{Service: c, own: own}
+		files, err := loadCredentials(&c)
+		if err != nil {
+			return nil, fmt.Errorf("service %s: %w", c.Name, err)
+		}
+		svc.credentials.Store(files)
+		svc.metrics = s.Metrics.service(c.Name)
 		for _, at := range c.Backends {
 			b := s.services[c.Name].backend(at)
 			if b == nil {
@@ -178,6 +201,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.door.tick(now)
 			if now.After(nextProbe) {
 				s.probeBackends(ctx)
+				s.refreshCredentials()
 				nextProbe = time.Now().Add(probeEvery)
 			}
 		}
@@ -200,11 +224,18 @@ func (s *Server) Drain() {
 		delete(s.listeners, at)
 		_ = l.Close()
 	}
+	longest := time.Duration(0)
+	for _, c := range s.settings.Services {
+		longest = max(longest, c.Timeouts.Drain)
+	}
 	for sess := range s.sessions {
 		go sess.drain()
 	}
 	s.mu.Unlock()
+	cut := time.AfterFunc(longest+lingers, s.relays.cut) // one may outlive its session
 	s.running.Wait()
+	cut.Stop()
+	s.relayPorts.close()
 	s.accepting.Wait()
 }
 

@@ -2,9 +2,13 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +23,7 @@ const (
 	greeting   phase = iota // the server has yet to say 220
 	login                   // the client has yet to log in, or has logged out (REIN)
 	open                    // logged in
+	opaque                  // TLS that is not ours passes
 	clientGone              // the client has ended its side; replies still go to it
 	over                    // the last word is said; what the client still sends is read and dropped
 )
@@ -33,12 +38,13 @@ const (
 	timedOut     outcome = "timeout"         // greeting, login or idle
 	noBackend    outcome = "backend"         // no backend answered
 	violated     outcome = "protocol"        // the machine ended it
+	noHandshake  outcome = "tls"             // the client's TLS handshake failed
 	broken       outcome = "connection_lost" // a reset or an unanswered keepalive
 	drained      outcome = "drained"         // the daemon goes down
 	panicked     outcome = "panic"           // a defect of ours
 )
 
-var outcomes = []outcome{quit, clientClosed, serverClosed, timedOut, noBackend, violated, broken, drained, panicked}
+var outcomes = []outcome{quit, clientClosed, serverClosed, timedOut, noBackend, violated, noHandshake, broken, drained, panicked}
 
 // lingers is how long the client has to read the last word and to close.
 const lingers = 2 * time.Second
@@ -55,13 +61,17 @@ type session struct {
 
 	// The two connections, and their four ends by role. outside is the
 	// address that the client dialled, inside the one that the server sees.
-	clientConn, serverConn *net.TCPConn
-	client, outside        netip.AddrPort
-	inside, server         netip.AddrPort
+	clientConn      *wire
+	serverConn      *upstream
+	client, outside netip.AddrPort
+	inside, server  netip.AddrPort
 
-	dialled atomic.Pointer[net.TCPConn] // serverConn, for who does not have the lock
-	stuck   atomic.Int32                // how often in a row the clock found the lock taken
-	readers atomic.Int32                // that have not ended
+	clientTLS  *tls.Config       // from the first AUTH on, or from the beginning
+	clientLeaf *x509.Certificate // that the client has shown; nil: none
+
+	dialled atomic.Pointer[upstream] // serverConn, for who does not have the lock
+	stuck   atomic.Int32             // how often in a row the clock found the lock taken
+	readers atomic.Int32             // that have not ended
 
 	mu        sync.Mutex // guards what follows; held while a verdict is carried out
 	turn      sync.Cond  // a client's line that waits may be judged again
@@ -71,6 +81,8 @@ type session struct {
 	lastLine  time.Time
 	timer     *time.Timer
 	pinholes  []*pinhole
+	relays    []*relayed
+	through   *through  // TLS that is not ours passes; nil: FTP does
 	held      []byte    // lines for the client that go with the next write
 	more      bool      // the next one is at hand
 	transfers [4]int8   // data commands without their final reply, by alg.Direction
@@ -93,7 +105,7 @@ func (s *Server) serve(svc *service, conn *net.TCPConn) {
 	}
 	sess := &session{
 		gateway: s, service: svc, id: s.lastID.Add(1), began: now,
-		clientConn: conn, client: client, outside: plain(conn.LocalAddr()), since: now, lastLine: now,
+		clientConn: &wire{TCPConn: conn}, client: client, outside: plain(conn.LocalAddr()), since: now, lastLine: now,
 	}
 	sess.turn.L = &sess.mu
 	if !s.add(sess) {
@@ -108,8 +120,10 @@ func (s *Server) serve(svc *service, conn *net.TCPConn) {
 func (s *Server) turnAway(svc *service, conn *net.TCPConn, why refusal) {
 	svc.metrics.refused(string(why))
 	s.Logger.Debug("a client was turned away", "service", svc.Name, "client", conn.RemoteAddr(), "reason", string(why))
-	_ = conn.SetWriteDeadline(time.Now().Add(lingers))
-	_, _ = conn.Write([]byte(refusalTexts[why]))
+	if !svc.TLS.Implicit { // else there is no TLS yet to say it in
+		_ = conn.SetWriteDeadline(time.Now().Add(lingers))
+		_, _ = conn.Write([]byte(refusalTexts[why]))
+	}
 	_ = conn.Close()
 }
 
@@ -120,13 +134,18 @@ func (s *session) begin() {
 	defer s.notBegun()
 	defer s.recovered()
 	s.service.metrics.sessionBegan()
+	if s.service.TLS.Implicit {
+		s.startTLS()
+	}
 	if !s.connect() {
 		return
 	}
 	s.mu.Lock()
+	tls := &s.service.TLS
 	s.machine = alg.New(alg.Config{
 		Client: s.client.Addr(), Server: s.server.Addr(),
 		Passive: s.service.Passive, Active: s.service.Active,
+		TLS: tls.Mode, Require: tls.Require, Implicit: tls.Implicit, Data: tls.PassPorts != PortRange{},
 		PeerAddress: s.service.ActiveAddressPeer, Strict: s.service.Strict, Own: s.service.own,
 	})
 	s.timer = time.AfterFunc(s.service.Timeouts.Greeting, s.checkTime)
@@ -175,9 +194,32 @@ func (s *session) connect() bool {
 	s.mu.Lock()
 	s.phase, s.ended, s.cause = over, noBackend, err
 	s.mu.Unlock()
-	s.farewell("421 The FTP server behind this gateway cannot be reached: try again later\r\n")
+	if s.service.TLS.Implicit && s.shake() != nil {
+		return false
+	}
+	s.farewell(noBackendWord(err))
 	s.discard()
 	return false
+}
+
+// noBackendWord says what is known of why there is no server. A certificate
+// that cannot be trusted is nothing that trying again would mend.
+func noBackendWord(err error) string {
+	var untrusted *tlsError
+	if errors.As(err, &untrusted) {
+		return "421 The gateway has no trustworthy TLS with the FTP server: " + oneLine(untrusted.Error()) + "\r\n"
+	}
+	return "421 The FTP server behind this gateway cannot be reached: try again later\r\n"
+}
+
+// oneLine keeps what a certificate or a server said from being more than text.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), 2*maxQuoted)])
 }
 
 // end is the one way to end a session: it says a last word to the client,
@@ -188,13 +230,16 @@ func (s *session) end(how outcome, why error, word string) {
 	}
 	s.setPhase(over)
 	s.ended, s.cause = how, why
-	s.turn.Signal()
+	s.turn.Broadcast()
 	defer s.leave(word) // also when a defect breaks off the closing
 	s.closePinholes()   // before the last word, for which the client may let us wait
 }
 
 // leave parts with both peers, with a last word for the client.
 func (s *session) leave(word string) {
+	if s.through.sealedTo() {
+		word = "" // it would fall into TLS that is not ours
+	}
 	if word = string(s.held) + word; word == "" && s.ended == quit {
 		_ = s.clientConn.Close() // it has the 221 and has nothing more to say
 	} else {
@@ -208,7 +253,7 @@ func (s *session) leave(word string) {
 // goes on until it has closed too, or lingers is over: closing with something
 // unread would reset the connection under the word.
 func (s *session) farewell(word string) {
-	if word != "" {
+	if word != "" && s.clientConn.speakable() {
 		_ = s.clientConn.SetWriteDeadline(time.Now().Add(lingers))
 		_, _ = s.clientConn.Write([]byte(word))
 	}

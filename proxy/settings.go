@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"ftpgate/alg"
@@ -25,7 +26,7 @@ type Service struct {
 	Name     string
 	Mode     Mode
 	Listen   []netip.AddrPort
-	Backends []netip.AddrPort // tried in order, those of the client's family
+	Backends []netip.AddrPort // tried in order, those of the client's family; without any, the others
 
 	Clients     []netip.Prefix // who may connect; empty: everybody
 	DenyClients []netip.Prefix // who may not, even when Clients has them
@@ -94,6 +95,21 @@ const (
 	BackendExplicit BackendTLSMode = "explicit" // by AUTH TLS
 	BackendImplicit BackendTLSMode = "implicit" // with the first byte
 )
+
+// Relays reports whether data of the service may have to be relayed.
+func (s *Service) Relays() bool {
+	lonely := func(l netip.AddrPort) bool { // no backend of its family
+		return !slices.ContainsFunc(s.Backends, func(b netip.AddrPort) bool { return b.Addr().Is4() == l.Addr().Is4() })
+	}
+	mixed := slices.ContainsFunc(s.Listen, lonely) || slices.ContainsFunc(s.Backends, func(b netip.AddrPort) bool { return b.Addr().IsLoopback() })
+	return mixed || s.TLS.Mode == alg.TerminateTLS || s.OnlyRelays()
+}
+
+// OnlyRelays reports whether the kernel carries none of the service's data.
+func (s *Service) OnlyRelays() bool {
+	return s.Data == DataRelay || s.TLS.Mode == alg.TerminateTLS && s.TLS.Require ||
+		s.BackendTLS.Mode == BackendExplicit || s.BackendTLS.Mode == BackendImplicit
+}
 
 // PortRange is First to Last, both included.
 type PortRange struct{ First, Last uint16 }

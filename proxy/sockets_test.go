@@ -26,7 +26,7 @@ func TestSocketOptions(t *testing.T) {
 		{"SO_OOBINLINE", unix.SOL_SOCKET, unix.SO_OOBINLINE, 1},
 		{"SO_PROTOCOL", unix.SOL_SOCKET, unix.SO_PROTOCOL, unix.IPPROTO_TCP},
 	}
-	for leg, conn := range map[string]*net.TCPConn{"client": s.clientConn, "server": s.serverConn} {
+	for leg, conn := range map[string]*net.TCPConn{"client": s.clientConn.TCPConn, "server": s.serverConn.TCPConn} {
 		for _, tt := range tests {
 			got, err := option(conn, func(fd int) (int, error) { return unix.GetsockoptInt(fd, tt.level, tt.option) })
 			if err != nil || got != tt.want {

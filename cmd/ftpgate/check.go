@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"ftpgate/internal/config"
 	"ftpgate/nft"
+	"ftpgate/proxy"
 
 	"github.com/spf13/cobra"
 )
@@ -16,7 +18,7 @@ func newCheck() *cobra.Command {
 	var ruleset bool
 	c := command("check", "Validate a configuration: all errors at once",
 		"check reads a configuration and reports every error in it, each with its key and line.\n"+
-			"Nothing of the host is looked at or changed.",
+			"Of the host only the certificates and keys that it names are looked at. Nothing is changed.",
 		func(c *cobra.Command) error { return check(c, path, ruleset) })
 	configFlag(c, &path)
 	c.Flags().BoolVar(&ruleset, "ruleset", false, "print the nftables ruleset that run would install, to read")
@@ -33,8 +35,35 @@ func check(c *cobra.Command, path string, ruleset bool) error {
 		_, err := io.WriteString(out, nft.Ruleset(tableConfig(file)))
 		return err
 	}
+	if err := checkCredentials(file.Settings, path, c.ErrOrStderr()); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "%s is good: %s.\n", path, counted(len(file.Settings.Services), "service"))
 	fmt.Fprintf(out, "If your firewall drops by default, put this line at the head of its input and forward chains:\n\n    %s\n", acceptRule(file.NFT.Mark))
+	return nil
+}
+
+// checkCredentials reads certificates and keys as run would, and warns of what
+// has expired or is about to.
+func checkCredentials(s proxy.Settings, path string, stderr io.Writer) error {
+	bad := 0
+	for i, svc := range s.Services {
+		expires, err := proxy.CheckCredentials(svc)
+		if err != nil {
+			bad++
+			fmt.Fprintf(stderr, "%s: service[%d].%v\n", path, i, err)
+		}
+		switch left := time.Until(expires); {
+		case expires.IsZero() || left > proxy.Soon:
+		case left <= 0:
+			fmt.Fprintf(stderr, "%s: service[%d].tls.certificate has expired on %s: clients refuse it\n", path, i, expires.Format(time.DateOnly))
+		default:
+			fmt.Fprintf(stderr, "%s: service[%d].tls.certificate expires on %s: renew it\n", path, i, expires.Format(time.DateOnly))
+		}
+	}
+	if bad > 0 {
+		return fmt.Errorf("%s names files for TLS that cannot be used", path)
+	}
 	return nil
 }
 

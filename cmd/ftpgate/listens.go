@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"ftpgate/nft"
 	"ftpgate/proxy"
 )
 
@@ -46,13 +47,30 @@ func notForwarding(s proxy.Settings) []error {
 	return errs
 }
 
+// needs reports whether the kernel carries data of an address family.
 func needs(s proxy.Settings, family func(netip.Addr) bool) bool {
 	for _, svc := range s.Services {
 		for _, b := range svc.Backends {
-			if family(b.Addr()) {
+			if family(b.Addr()) && !b.Addr().IsLoopback() && !svc.OnlyRelays() {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// passes are the ports for TLS that passes, of all services.
+func passes(s proxy.Settings) []nft.PassPorts {
+	var all []nft.PassPorts
+	for _, svc := range s.Services {
+		if svc.TLS.PassPorts == (proxy.PortRange{}) {
+			continue
+		}
+		for _, b := range svc.Backends {
+			all = append(all, nft.PassPorts{
+				First: svc.TLS.PassPorts.First, Last: svc.TLS.PassPorts.Last, To: netip.AddrPortFrom(b.Addr(), svc.TLS.PassTo),
+			})
+		}
+	}
+	return all
 }

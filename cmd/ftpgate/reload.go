@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ftpgate/internal/config"
+	"ftpgate/proxy"
 )
 
 // reload reads the configuration again for new sessions. A bad one changes
@@ -28,11 +29,11 @@ func (d *daemon) tryReload() error {
 	if err := needsRestart(d.file, file); err != nil {
 		return err
 	}
-	if err := d.table.SetListen(listens(file.Settings)); err != nil {
-		return err
+	if err := d.admit(file.Settings); err != nil {
+		return errors.Join(err, d.admit(d.file.Settings))
 	}
 	if err := d.server.Reload(file.Settings); err != nil {
-		return errors.Join(err, d.table.SetListen(listens(d.file.Settings)))
+		return errors.Join(err, d.admit(d.file.Settings))
 	}
 	d.file = file
 	d.level.Set(file.Log.Level)
@@ -40,6 +41,11 @@ func (d *daemon) tryReload() error {
 		d.log.Error(err.Error())
 	}
 	return nil
+}
+
+// admit tells the table what of the settings it must know.
+func (d *daemon) admit(s proxy.Settings) error {
+	return errors.Join(d.table.SetListen(listens(s)), d.table.SetPass(passes(s)))
 }
 
 // needsRestart names a key that a running daemon cannot change.

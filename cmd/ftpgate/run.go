@@ -89,7 +89,11 @@ func (d *daemon) open() (err error) {
 		Firewall: d.table, Flows: d.flows, Mark: d.file.NFT.Mark,
 		Metrics: proxy.NewMetrics(registry), Logger: d.log,
 	})
-	return nil
+	relay, err := d.server.ListenRelay()
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.table.SetRelay(relay...), d.table.SetPass(passes(d.file.Settings)))
 }
 
 // serve runs the daemon's tasks until a signal ends them, or one of them fails.

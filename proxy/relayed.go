@@ -1,0 +1,302 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"ftpgate/alg"
+	"ftpgate/proxy/relay"
+
+	"golang.org/x/sys/unix"
+)
+
+// relayed is a data connection that this process carries. Its first half came
+// through a pinhole; the second one we dial.
+type relayed struct {
+	pinhole *pinhole
+	session *session
+
+	mu     sync.Mutex // guards what follows
+	halves []*net.TCPConn
+	isCut  bool
+
+	joined    atomic.Bool // both halves are there, with their TLS
+	delivered bool        // one direction has come to its end, or it broke; belongs to the session's lock
+}
+
+// hold adds a half, unless the whole has been cut.
+func (r *relayed) hold(conn *net.TCPConn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.isCut {
+		relay.End{TCP: conn}.Cut()
+		return false
+	}
+	r.halves = append(r.halves, conn)
+	return true
+}
+
+// cut resets both halves, now and when they come.
+func (r *relayed) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.isCut = true
+	for _, conn := range r.halves {
+		relay.End{TCP: conn}.Cut()
+	}
+}
+
+// needsRelay reports whether the kernel cannot carry a data connection, and
+// whether the service lets us do it.
+func (s *session) needsRelay(o alg.Open) (relayed bool, why alg.Reason) {
+	relayed = o.Private || s.serverConn.config != nil || s.client.Addr().Is4() != s.server.Addr().Is4() ||
+		s.server.Addr().IsLoopback() && !s.client.Addr().IsLoopback()
+	if relayed && s.service.Data == DataKernel {
+		return true, alg.NoPinhole
+	}
+	return relayed || s.service.Data == DataRelay, alg.NoReason
+}
+
+// takeRelayed takes a connection that dialled a relay port: the pinhole that
+// let it in says whose it is.
+func (s *Server) takeRelayed(conn *net.TCPConn) {
+	at, err := s.Original(conn)
+	if err != nil {
+		s.Logger.Debug("a connection to the relay came through no pinhole", "client", conn.RemoteAddr(), "error", err)
+	}
+	p := s.pinholes.claim(plain(conn.RemoteAddr()).Addr(), at)
+	if p == nil {
+		relay.End{TCP: conn}.Cut()
+		return
+	}
+	p.session.relay(p, conn)
+}
+
+// relay carries a data connection from its first half to its end, which may be
+// after that of the session: a transfer that runs is not cut.
+func (s *session) relay(p *pinhole, first *net.TCPConn) {
+	r := &relayed{pinhole: p, session: s, halves: []*net.TCPConn{first}}
+	if !s.addRelayed(r) {
+		relay.End{TCP: first}.Cut()
+		return
+	}
+	defer s.removeRelayed(r)
+	defer r.cut() // nothing, after an end in order: the halves are closed
+	defer s.recovered()
+	if err := r.carry(first); err != nil {
+		s.dataBroke(r, err)
+	}
+}
+
+func (s *session) addRelayed(r *relayed) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == over || !slices.Contains(s.pinholes, r.pinhole) {
+		return false
+	}
+	s.relays = append(s.relays, r)
+	s.gateway.relays.add(r)
+	s.gateway.running.Add(1) // the session still counts, so nobody has stopped waiting
+	s.service.metrics.relays.Inc()
+	return true
+}
+
+func (s *session) removeRelayed(r *relayed) {
+	s.mu.Lock()
+	r.delivered = true
+	s.relays = slices.DeleteFunc(s.relays, func(o *relayed) bool { return o == r })
+	s.turn.Broadcast()
+	s.mu.Unlock()
+	s.service.metrics.relays.Dec()
+	s.gateway.relays.remove(r)
+	s.gateway.running.Done()
+}
+
+// carry dials the second half, makes the TLS of both, and joins them.
+func (r *relayed) carry(first *net.TCPConn) error {
+	s, p := r.session, r.pinhole
+	second, err := s.dialData(p)
+	if err != nil {
+		return fmt.Errorf("dial %v for the data: %w", p.to, err)
+	}
+	if !r.hold(second) {
+		return errCut
+	}
+	client, server := relay.End{TCP: first}, relay.End{TCP: second}
+	if !p.mode.Passive() {
+		client, server = server, client
+	}
+	within := time.Now().Add(s.service.Timeouts.TransferStart)
+	backend := make(chan error, 1)
+	go func() { backend <- s.backendData(&server, within) }()
+	if err := s.clientData(&client, p, within); err != nil {
+		r.cut()
+		<-backend
+		return err
+	}
+	if err := <-backend; err != nil {
+		return err
+	}
+	r.joined.Store(true)
+	return relay.Join(client, server, func() { s.dataDelivered(r) })
+}
+
+var (
+	errCut        = errors.New("cut: its transfer was over")
+	errNotResumed = errors.New("the TLS of the data connection is not that of the control connection (tls.require_resumption)")
+	errOther      = errors.New("the data connection has another client certificate than the control connection")
+)
+
+// dialData dials whom the second half of a data connection belongs to, from the
+// address that this side knows: RFC 959 §3.2 wants port 20 for an active one.
+func (s *session) dialData(p *pinhole) (*net.TCPConn, error) {
+	from := netip.AddrPortFrom(s.inside.Addr(), 0)
+	if !p.mode.Passive() {
+		from = netip.AddrPortFrom(s.outside.Addr(), activePort)
+	}
+	conn, err := s.dialFrom(from, p.to)
+	if errors.Is(err, unix.EADDRNOTAVAIL) && from.Port() != 0 { // an earlier one between the same two ports lingers
+		conn, err = s.dialFrom(netip.AddrPortFrom(from.Addr(), 0), p.to)
+	}
+	return conn, err
+}
+
+func (s *session) dialFrom(from, to netip.AddrPort) (*net.TCPConn, error) {
+	d := net.Dialer{
+		Timeout: s.service.Timeouts.Connect, KeepAlive: -1, LocalAddr: net.TCPAddrFromAddrPort(from),
+		Control: func(_, _ string, raw syscall.RawConn) error {
+			return control(raw, func(fd int) error {
+				return errors.Join(tune(fd), unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+					unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1))
+			})
+		},
+	}
+	conn, err := d.DialContext(context.Background(), "tcp", to.String())
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.TCPConn), nil
+}
+
+// clientData makes the TLS of the client's half. The FTP client is its TLS
+// client whoever dialled (RFC 4217 §7), and what it resumes shows that it is ours.
+func (s *session) clientData(e *relay.End, p *pinhole, within time.Time) error {
+	if !p.private {
+		return nil
+	}
+	conn := tls.Server(relay.ForTLS(e.TCP), s.clientTLS)
+	if err := handshake(conn, within); err != nil {
+		s.service.metrics.shook(clientData, err)
+		return &clientTLSError{alg.DataTLS, err}
+	}
+	e.TLS = conn
+	err := s.sameClient(conn.ConnectionState())
+	s.service.metrics.shook(clientData, err)
+	if err != nil {
+		return &clientTLSError{alg.NotResumed, err}
+	}
+	return nil
+}
+
+// sameClient says why the TLS of a data connection may be somebody else's than
+// that of the control connection, or nil. A ticket of it is proof: see forSession.
+func (s *session) sameClient(data tls.ConnectionState) error {
+	if data.DidResume {
+		return nil
+	}
+	if s.service.TLS.RequireResumption {
+		return errNotResumed
+	}
+	if s.clientLeaf != nil && !(len(data.PeerCertificates) > 0 && s.clientLeaf.Equal(data.PeerCertificates[0])) {
+		return errOther
+	}
+	return nil
+}
+
+// backendData makes the TLS of the server's half, which resumes that of the
+// control connection: servers refuse others.
+func (s *session) backendData(e *relay.End, within time.Time) error {
+	if s.serverConn.config == nil {
+		return nil
+	}
+	conn := tls.Client(relay.ForTLS(e.TCP), s.serverConn.config)
+	err := handshake(conn, within)
+	s.service.metrics.shook(backendData, err)
+	if err != nil {
+		return fmt.Errorf("TLS with the server on the data connection: %w", err)
+	}
+	e.TLS = conn
+	return nil
+}
+
+func handshake(conn *tls.Conn, within time.Time) error {
+	ctx, cancel := context.WithDeadline(context.Background(), within)
+	defer cancel()
+	return conn.HandshakeContext(ctx)
+}
+
+// clientTLSError is what the client did wrong with the TLS of a data connection.
+type clientTLSError struct {
+	why alg.Reason
+	error
+}
+
+func (e *clientTLSError) Unwrap() error { return e.error }
+
+// dataDelivered: what waits for the end of a relayed transfer may go on.
+func (s *session) dataDelivered(r *relayed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.delivered = true
+	s.turn.Broadcast()
+}
+
+// dataBroke makes sure that no 226 says otherwise.
+func (s *session) dataBroke(r *relayed, err error) {
+	r.cut()
+	why := alg.DataBroken
+	var client *clientTLSError
+	if errors.As(err, &client) {
+		why = client.why
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.machine.Broken(r.pinhole.id, why)
+	s.logDataBroke(r, err)
+}
+
+// awaitData holds the final reply of a transfer until what the transfer
+// delivers is delivered, and known to be whole.
+func (s *session) awaitData(line []byte) {
+	for s.phase != over && len(s.relays) > 0 {
+		id := s.machine.Finishes(line)
+		under := func(r *relayed) bool { return id != 0 && r.pinhole.id == id && !r.delivered }
+		if !slices.ContainsFunc(s.relays, under) {
+			return
+		}
+		if len(s.held) > 0 {
+			s.more = false
+			s.writeClient(nil)
+		}
+		s.turn.Wait()
+	}
+}
+
+// cutData ends the relayed connection of a pinhole whose transfer is over
+// before it has begun, or was aborted.
+func (s *session) cutData(id alg.ID, all bool) {
+	for _, r := range s.relays {
+		if r.pinhole.id == id && (all || !r.joined.Load()) {
+			r.cut()
+		}
+	}
+}

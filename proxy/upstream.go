@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"ftpgate/alg"
+)
+
+// upstream is a connection to a backend on which FTP can begin: in clear, or
+// with TLS as backend_tls says. What the server has said by then is in said.
+type upstream struct {
+	*wire
+	config *tls.Config // of its TLS; nil: in clear
+}
+
+// secure makes the TLS of a new connection. Whatever goes wrong is an error:
+// a server that refuses AUTH is not talked to in clear. A greeting that came
+// before TLS is what is read from the connection first.
+func (u *upstream) secure(svc *service) error {
+	if svc.BackendTLS.Mode == BackendImplicit {
+		return u.shake(svc)
+	}
+	_ = u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
+	d := &prelude{u: u, lines: alg.NewLines(alg.MaxReply)}
+	var said []byte
+	code, text, err := d.reply()
+	for ; err == nil && code < 200; code, text, err = d.reply() { // RFC 959 §5.4: 120 may come first
+		said = append(said, text...)
+	}
+	if err != nil {
+		return fmt.Errorf("wait for the greeting: %w", err)
+	}
+	said = append(said, text...)
+	if code == 220 {
+		err = d.negotiate(svc)
+	} else { // a refusal, which the client gets to read
+		said = append(said, d.lines.Rest()...)
+	}
+	u.clear = said
+	return errors.Join(err, u.SetDeadline(time.Time{}))
+}
+
+// restart makes TLS anew after REIN, which has ended it (RFC 4217 §13).
+func (u *upstream) restart(svc *service) error {
+	if u.sealed == nil || svc.BackendTLS.Mode == BackendImplicit {
+		return nil
+	}
+	_ = u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
+	u.unseal()
+	d := &prelude{u: u, lines: alg.NewLines(alg.MaxReply)}
+	return errors.Join(d.negotiate(svc), u.SetDeadline(time.Time{}))
+}
+
+// shake is the TLS handshake, with us as the client.
+func (u *upstream) shake(svc *service) error {
+	u.seal(tls.Client, u.config)
+	err := u.handshake(svc.Timeouts.Greeting)
+	svc.metrics.shook(backendControl, err)
+	if err != nil {
+		return &tlsError{fmt.Errorf("TLS: %w", err)}
+	}
+	return nil
+}
+
+// tlsError says that a backend is there and its TLS is not what backend_tls asks for.
+type tlsError struct{ error }
+
+func (e *tlsError) Unwrap() error { return e.error }
+
+// prelude is what the gateway says to a server by itself, before a session.
+type prelude struct {
+	u     *upstream
+	lines alg.Lines
+}
+
+// errInjected: what stands behind a 234 in clear would count as said within
+// TLS (CVE-2011-0411, the other way round).
+var errInjected = errors.New("the server said more in clear behind its answer to AUTH")
+
+// negotiate is AUTH TLS and what follows it (RFC 4217 §4, §9).
+func (d *prelude) negotiate(svc *service) error {
+	if err := d.command("AUTH TLS", 234); err != nil {
+		return err
+	}
+	if len(d.lines.Pending()) > 0 {
+		return &tlsError{errInjected}
+	}
+	if err := d.u.shake(svc); err != nil {
+		return err
+	}
+	_ = d.u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
+	if err := d.command("PBSZ 0", 200); err != nil {
+		return err
+	}
+	return d.command("PROT P", 200)
+}
+
+// command sends a command and wants one reply.
+func (d *prelude) command(line string, want int) error {
+	if _, err := d.u.Write([]byte(line + "\r\n")); err != nil {
+		return fmt.Errorf("%s: %w", line, err)
+	}
+	switch code, text, err := d.reply(); {
+	case err != nil:
+		return fmt.Errorf("%s: %w", line, err)
+	case code != want:
+		return &tlsError{fmt.Errorf("%s was answered %q", line, text[:min(len(text), maxQuoted)])}
+	}
+	return nil
+}
+
+// How much of a server's reply an error quotes, and how long a reply to us may be.
+const (
+	maxQuoted = 100
+	maxSaid   = 16 << 10
+)
+
+var errNotFTP = errors.New("it does not speak FTP")
+
+// reply reads one whole reply (RFC 959 §4.2).
+func (d *prelude) reply() (code int, text []byte, err error) {
+	for len(text) < maxSaid {
+		line, err := d.line()
+		if err != nil {
+			return 0, text, err
+		}
+		if text = append(text, line...); len(text) < 5 {
+			return 0, text, errNotFTP
+		}
+		if code, err = strconv.Atoi(string(text[:3])); err != nil || code < 100 {
+			return 0, text, errNotFTP
+		}
+		first := len(line) == len(text)
+		if first && line[3] != '-' || len(line) > 3 && line[3] == ' ' && string(line[:3]) == string(text[:3]) {
+			return code, text, nil
+		}
+	}
+	return 0, text, errNotFTP
+}
+
+// line reads a line.
+func (d *prelude) line() ([]byte, error) {
+	for {
+		if line := d.lines.Next(); line != nil {
+			return line, nil
+		}
+		n, err := d.u.Read(d.lines.Space())
+		if n == 0 && err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		d.lines.Filled(n)
+	}
+}
