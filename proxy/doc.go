@@ -12,6 +12,8 @@
 // line passes through a channel. A writer that a peer holds up holds up its
 // own session alone, and no longer than TCP's user timeout.
 //
-// Data connections never come here: the kernel carries them through pinholes
-// of package nft. Server.Connected says when one has begun.
+// The kernel carries data connections through pinholes of package nft, and
+// Server.Connected says when one has begun. Where it cannot (TLS ends here, two
+// address families meet), a pinhole leads to the relay: ListenRelay, and
+// package relay.
 package proxy
