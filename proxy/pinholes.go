@@ -47,6 +47,7 @@ type pinhole struct {
 	session *session
 	to      netip.AddrPort // whom its connection is for; the rule may lead to our relay
 	relayed bool
+	taken   bool // the relay carries its connection, or has carried it
 	private bool // relayed, and TLS with the client
 	rule    nft.Pinhole
 	share   activeShare // zero when passive

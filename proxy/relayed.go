@@ -103,6 +103,7 @@ func (s *session) addRelayed(r *relayed) bool {
 	if s.phase == over || !slices.Contains(s.pinholes, r.pinhole) {
 		return false
 	}
+	r.pinhole.taken = true
 	s.relays = append(s.relays, r)
 	s.gateway.relays.add(r)
 	s.gateway.running.Add(1) // the session still counts, so nobody has stopped waiting
@@ -251,52 +252,3 @@ type clientTLSError struct {
 }
 
 func (e *clientTLSError) Unwrap() error { return e.error }
-
-// dataDelivered: what waits for the end of a relayed transfer may go on.
-func (s *session) dataDelivered(r *relayed) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r.delivered = true
-	s.turn.Broadcast()
-}
-
-// dataBroke makes sure that no 226 says otherwise.
-func (s *session) dataBroke(r *relayed, err error) {
-	r.cut()
-	why := alg.DataBroken
-	var client *clientTLSError
-	if errors.As(err, &client) {
-		why = client.why
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.machine.Broken(r.pinhole.id, why)
-	s.logDataBroke(r, err)
-}
-
-// awaitData holds the final reply of a transfer until what the transfer
-// delivers is delivered, and known to be whole.
-func (s *session) awaitData(line []byte) {
-	for s.phase != over && len(s.relays) > 0 {
-		id := s.machine.Finishes(line)
-		under := func(r *relayed) bool { return id != 0 && r.pinhole.id == id && !r.delivered }
-		if !slices.ContainsFunc(s.relays, under) {
-			return
-		}
-		if len(s.held) > 0 {
-			s.more = false
-			s.writeClient(nil)
-		}
-		s.turn.Wait()
-	}
-}
-
-// cutData ends the relayed connection of a pinhole whose transfer is over
-// before it has begun, or was aborted.
-func (s *session) cutData(id alg.ID, all bool) {
-	for _, r := range s.relays {
-		if r.pinhole.id == id && (all || !r.joined.Load()) {
-			r.cut()
-		}
-	}
-}
