@@ -137,8 +137,21 @@ func TestBackendOfTheClientsFamily(t *testing.T) {
 	g.loggedIn() // and IPv4 goes to the other
 }
 
+// Where there is none it goes to one of the other family, whose data is relayed.
+func TestBackendOfTheOtherFamily(t *testing.T) {
+	g := newGateway(t, listenOnSix)
+	d := &dialogue{g, g.dialTo("::1", g.listening(netip.MustParseAddrPort("[::1]:0")).String()), g.accept()}
+	d.reply("220 ready")
+	d.logIn()
+}
+
+func listenOnSix(_ *Settings, s *Service) {
+	s.Listen = append(s.Listen, netip.MustParseAddrPort("[::1]:0"))
+}
+
+// Not so where only the kernel may carry data.
 func TestNoBackendOfTheClientsFamily(t *testing.T) {
-	g := newGateway(t, func(_ *Settings, s *Service) { s.Listen = append(s.Listen, netip.MustParseAddrPort("[::1]:0")) })
+	g := newGateway(t, listenOnSix, func(_ *Settings, s *Service) { s.Data = DataKernel })
 	client := g.dialTo("::1", g.listening(netip.MustParseAddrPort("[::1]:0")).String())
 	client.want(cannotBeReached)
 	client.wantEnd()

@@ -125,6 +125,13 @@ func (f *fakeFlows) answer(busy bool, err error) {
 	f.busy, f.err = busy, err
 }
 
+// carry lets these flows be there.
+func (f *fakeFlows) carry(flows ...conntrack.Flow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.flows = flows
+}
+
 // logbook keeps the log, which must be JSON lines, and hands out the ends of
 // sessions as they are logged.
 type logbook struct {

@@ -31,6 +31,7 @@ type gateway struct {
 	t        testing.TB
 	firewall *fakeFirewall
 	flows    *fakeFlows
+	nat      *fakeNAT
 	registry *prometheus.Registry
 	log      *logbook
 	backend  *net.TCPListener
@@ -42,13 +43,17 @@ type gateway struct {
 func newGateway(t testing.TB, change ...func(*Settings, *Service)) *gateway {
 	t.Helper()
 	g := &gateway{
-		t: t, firewall: &fakeFirewall{holes: map[leaseKey]nft.Pinhole{}}, flows: &fakeFlows{},
+		t: t, firewall: &fakeFirewall{holes: map[leaseKey]nft.Pinhole{}}, flows: &fakeFlows{}, nat: &fakeNAT{dialled: map[netip.AddrPort]netip.AddrPort{}},
 		registry: prometheus.NewPedanticRegistry(), log: newLogbook(t), backend: listenTCP(t, backendAddr+":0"),
 	}
 	g.Server = NewServer(Options{
 		Firewall: g.firewall, Flows: g.flows, Mark: 0x400, Metrics: NewMetrics(g.registry),
-		Logger: slog.New(slog.NewJSONHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger:   slog.New(slog.NewJSONHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Original: g.nat.original,
 	})
+	if _, err := g.ListenRelay(); err != nil {
+		t.Fatal(err)
+	}
 	g.settings = Settings{Services: []Service{{
 		Name: "files", Mode: Reverse,
 		Listen:   []netip.AddrPort{netip.MustParseAddrPort(gatewayAddr + ":0")},
@@ -82,8 +87,11 @@ func (g *gateway) wantNothingLeft() {
 	})
 	g.pinholes.mu.Lock()
 	defer g.pinholes.mu.Unlock()
-	if n, m := len(g.pinholes.open), len(g.pinholes.share); n != 0 || m != 0 {
-		g.t.Errorf("left behind: %d leases, %d shares of active ports", n, m)
+	if n, m, p := len(g.pinholes.open), len(g.pinholes.share), len(g.pinholes.passes); n != 0 || m != 0 || p != 0 {
+		g.t.Errorf("left behind: %d leases, %d shares of active ports, %d openings for TLS that passes", n, m, p)
+	}
+	if n := g.relaying(); n != 0 {
+		g.t.Errorf("left running: %d relays", n)
 	}
 	if n := g.firewall.open(); n != 0 {
 		g.t.Errorf("left open: %d pinholes: %q", n, g.firewall.taken())
@@ -94,7 +102,7 @@ func (g *gateway) wantNothingLeft() {
 	}
 	for _, f := range families {
 		switch f.GetName() {
-		case nameSessions, namePinholes, namePortsInUse, nameTransfersActive:
+		case nameSessions, namePinholes, namePortsInUse, nameTransfersActive, nameRelays:
 			for _, m := range f.GetMetric() {
 				if v := m.GetGauge().GetValue(); v != 0 {
 					g.t.Errorf("%s%v is %v at the end", f.GetName(), m.GetLabel(), v)

@@ -72,11 +72,15 @@ func TestMetricsLint(t *testing.T) {
 // labels are all values that each label may have, by metric where they differ.
 func labels(g *gateway) map[string][]string {
 	all := map[string][]string{
-		"service": {"files"}, "mode": {"PASV", "EPSV", "PORT", "EPRT"}, "outcome": pinholeOutcomes,
+		"service": {"files"}, "mode": {"PASV", "EPSV", "PORT", "EPRT", "AUTH"}, "outcome": pinholeOutcomes,
 		"direction": {"download", "upload", "listing"}, "class": {"1yz", "2yz", "3yz", "4yz", "5yz", "6yz"},
 		"backend": {fmt.Sprint(g.Settings().Services[0].Backends[0])},
 
 		nameSessionsTotal + " result": nil, nameLogins + " result": {"ok", "failed"}, nameTransfers + " result": {"done", "failed"},
+		nameHandshakes + " result": {"done", "failed"}, nameHandshakes + " connection": nil,
+	}
+	for _, c := range connections {
+		all[nameHandshakes+" connection"] = append(all[nameHandshakes+" connection"], string(c))
 	}
 	for _, o := range outcomes {
 		all[nameSessionsTotal+" result"] = append(all[nameSessionsTotal+" result"], string(o))

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,17 +15,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer is an end of a control connection that the test plays.
+// peer is an end of a connection that the test plays.
 type peer struct {
 	*net.TCPConn
 	t    testing.TB
 	name string
 	r    *bufio.Reader
+	w    io.Writer
+	tls  *tls.Conn // nil: in clear
 }
 
 func newPeer(t testing.TB, name string, conn net.Conn) *peer {
 	t.Cleanup(func() { conn.Close() })
-	return &peer{conn.(*net.TCPConn), t, name, bufio.NewReader(conn)}
+	return &peer{TCPConn: conn.(*net.TCPConn), t: t, name: name, r: bufio.NewReader(conn), w: conn}
 }
 
 func listenTCP(t testing.TB, at string) *net.TCPListener {
@@ -58,7 +61,7 @@ func (p *peer) send(lines ...string) {
 func (p *peer) write(text string) {
 	p.t.Helper()
 	_ = p.SetWriteDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(p.TCPConn, text); err != nil {
+	if _, err := io.WriteString(p.w, text); err != nil {
 		p.t.Fatalf("%s sends %q: %v", p.name, text, err)
 	}
 }
@@ -188,8 +191,14 @@ func (d *dialogue) leave() {
 // told to dial.
 func (d *dialogue) passive() netip.AddrPort {
 	d.t.Helper()
+	return d.passiveTo(netip.MustParseAddrPort(backendAddr + ":2000"))
+}
+
+// passiveTo does so for a server that listens elsewhere.
+func (d *dialogue) passiveTo(server netip.AddrPort) netip.AddrPort {
+	d.t.Helper()
 	d.command("PASV")
-	d.server.send("227 Entering Passive Mode (127,0,0,3,7,208).")
+	d.server.send("227 Entering Passive Mode (" + tuple(server) + ").")
 	at, rest := tupleIn(d.t, d.client.line())
 	if rest != "227 Entering Passive Mode (*)." {
 		d.t.Fatalf("the client reads %q", rest)
@@ -201,13 +210,25 @@ func (d *dialogue) passive() netip.AddrPort {
 // to dial.
 func (d *dialogue) active() netip.AddrPort {
 	d.t.Helper()
-	d.client.send("PORT 127,0,0,1,156,64")
+	return d.activeTo(netip.MustParseAddrPort(clientAddr + ":40000"))
+}
+
+// activeTo does so for a client that listens elsewhere.
+func (d *dialogue) activeTo(client netip.AddrPort) netip.AddrPort {
+	d.t.Helper()
+	d.client.send("PORT " + tuple(client))
 	at, rest := tupleIn(d.t, d.server.line())
 	if rest != "PORT *" {
 		d.t.Fatalf("the server reads %q", rest)
 	}
 	d.reply("200 PORT command successful")
 	return at
+}
+
+// tuple is how PORT and 227 write an address and port.
+func tuple(at netip.AddrPort) string {
+	a := at.Addr().As4()
+	return fmt.Sprintf("%d,%d,%d,%d,%d,%d", a[0], a[1], a[2], a[3], at.Port()>>8, at.Port()&0xff)
 }
 
 // tupleIn finds h1,h2,h3,h4,p1,p2 in a line and returns the line with a * instead.
