@@ -34,15 +34,16 @@ const (
 
 // book is what we have in the kernel, as far as we know. Guarded by Table.mu.
 type book struct {
-	open  map[key]record
-	out   map[netip.Addr]netip.Addr // permanent elements: target -> source; the zero Addr: has none, the source stays
-	spent []key                     // used ones, whose source elements go with a later batch
-	sweep int                       // size of open at which to look for expired records
-	moved time.Time                 // when a target was last found with another source
+	open   map[key]record
+	passes map[passKey]pass
+	out    map[netip.Addr]netip.Addr // permanent elements: target -> source; the zero Addr: has none, the source stays
+	spent  []key                     // used ones, whose source elements go with a later batch
+	sweep  int                       // size of open at which to look for expired records
+	moved  time.Time                 // when a target was last found with another source
 }
 
 func newBook() book {
-	return book{open: map[key]record{}, out: map[netip.Addr]netip.Addr{}, sweep: 1024}
+	return book{open: map[key]record{}, passes: map[passKey]pass{}, out: map[netip.Addr]netip.Addr{}, sweep: 1024}
 }
 
 // place decides where the source of a pinhole goes; fresh means that the
@@ -52,7 +53,7 @@ func (b *book) place(p Pinhole, now time.Time) (kind sourceKind, fresh bool) {
 	switch {
 	case p.Source.Port() != 0:
 		return sourceActive, false
-	case p.At == p.To && p.Source.IsValid(): // not translated: out4 is not asked
+	case p.At == p.To && p.Flows == 0 && p.Source.IsValid(): // not translated: out4 is not asked
 		return sourceVia, false
 	}
 	source, known := b.out[p.To.Addr()]
@@ -75,6 +76,11 @@ func (b *book) needed(target netip.Addr, now time.Time) bool {
 	b.moved = now
 	for _, r := range b.open {
 		if r.source == sourceOut && r.To.Addr() == target && now.Before(r.deadline) {
+			return true
+		}
+	}
+	for _, o := range b.passes {
+		if o.source == sourceOut && o.To.Addr() == target && now.Before(o.deadline.Add(slack)) {
 			return true
 		}
 	}

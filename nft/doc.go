@@ -26,6 +26,16 @@
 // SetRelay names ports at which only pinholes arrive: the last rule of enter
 // drops whoever dials them at an address of this host.
 //
+// Passes, which are pinholes with Flows, have sets and maps of their own, and
+// chain pass, with rules for each number of Flows that was asked for:
+//
+//	pass4_2   who dials, address dialled, backend            passes of two connections
+//	passto4   port dialled -> port and address of backend    declared by SetPass
+//	passing4  as pass4_2: the connections that run           kept by the kernel
+//	passvia4  as pass4_2 -> source                           as via4
+//
+// Opening a pass is one element too, however many are open.
+//
 // # Whose table it is
 //
 // Where the kernel can (6.9), the table has an owner and persists: nobody else
@@ -42,6 +52,11 @@
 //     empty table; call Remove only when nothing runs.
 //   - SYNs of the same address that arrive within the same microseconds can both
 //     pass a pinhole: lookup and deletion are not one step in the kernel.
+//   - The connections of passes are counted anew in a table that was put in place
+//     anew, and another number of Flows counts for a client once none of its
+//     connections to the backend runs.
+//   - nft lists rules of passes with a destination address that stands for another;
+//     their comments say so.
 //   - A second process is kept out by a lock, owner or not: an abstract Unix
 //     socket of the table's name. The lock of another user, unless that is root,
 //     does not count: anybody could take it. Processes of different users see

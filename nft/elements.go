@@ -18,6 +18,9 @@ func (t *Table) Open(p Pinhole) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if p.Flows > 0 {
+		return wrap("open", p, t.openPass(p))
+	}
 	now := time.Now()
 	before, was := t.book.open[p.key()]
 	kind, fresh := t.book.place(p, now)
@@ -54,6 +57,9 @@ func (t *Table) Close(p Pinhole) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if p.Flows > 0 {
+		return wrap("close", p, t.closePass(p))
+	}
 	r, ok := t.book.find(p)
 	if !ok || r.used {
 		return nil
@@ -64,6 +70,14 @@ func (t *Table) Close(p Pinhole) error {
 	}
 	delete(t.book.open, p.key())
 	return nil
+}
+
+// wrap says of an error what was being done.
+func wrap(what string, p Pinhole, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s pinhole %v: %w", what, p, err)
 }
 
 // Used tells that a pinhole was consumed, as conntrack reports it. Nothing is
@@ -90,6 +104,9 @@ func (t *Table) Renew(p Pinhole) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if p.Flows > 0 {
+		return wrap("renew", p, t.renewPass(p))
+	}
 	r, ok := t.book.find(p)
 	if !ok || r.used {
 		return fmt.Errorf("renew pinhole %v: %w", p, ErrMissing)

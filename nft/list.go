@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -55,7 +56,7 @@ func Pinholes(name string) ([]Listed, error) {
 func listAll(c *nftables.Conn, r *ruleset) ([]Listed, error) {
 	var all []Listed
 	for i := range r.halves {
-		l, err := list(c, &r.halves[i])
+		l, err := list(c, &families[i], &r.halves[i])
 		if err != nil {
 			return nil, err
 		}
@@ -65,9 +66,13 @@ func listAll(c *nftables.Conn, r *ruleset) ([]Listed, error) {
 }
 
 // list joins a family's pinholes with their sources.
-func list(c *nftables.Conn, h *halfMaps) ([]Listed, error) {
+func list(c *nftables.Conn, f *family, h *halfMaps) ([]Listed, error) {
 	dnat, err := c.GetSetElements(h.dnat)
-	if err != nil || len(dnat) == 0 {
+	if err != nil {
+		return nil, err
+	}
+	passes, err := listPasses(c, f, h)
+	if err != nil || len(dnat)+len(passes) == 0 {
 		return nil, err
 	}
 	sources := map[key]netip.AddrPort{}
@@ -92,7 +97,19 @@ func list(c *nftables.Conn, h *halfMaps) ([]Listed, error) {
 			out[a] = parseSource(e.Val)
 		}
 	}
-	return join(dnat, sources, out, h.dnat.Timeout), nil
+	all := join(dnat, sources, out, h.dnat.Timeout)
+	for _, l := range passes {
+		if !l.Source.IsValid() {
+			source := out[l.To.Addr()]
+			l.Source = l.source(source.Addr(), source.Port())
+		}
+		l.Source = l.source(l.Source.Addr(), 0)
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b Listed) int {
+		return cmp.Or(a.At.Compare(b.At), a.From.Compare(b.From), a.To.Compare(b.To))
+	})
+	return all, nil
 }
 
 // join makes pinholes of the elements. The kernel does not say a timeout that is
@@ -116,12 +133,6 @@ func join(dnat []nftables.SetElement, sources map[key]netip.AddrPort, out map[ne
 		}
 		all = append(all, Listed{p, e.Expires})
 	}
-	slices.SortFunc(all, func(a, b Listed) int {
-		if c := a.At.Compare(b.At); c != 0 {
-			return c
-		}
-		return a.From.Compare(b.From)
-	})
 	return all
 }
 
@@ -145,7 +156,8 @@ func (t *Table) CloseAll() (int, error) {
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return 0, fmt.Errorf("close all pinholes of table inet %s: %w", t.cfg.Name, err)
 	}
-	t.book.open, t.book.spent = map[key]record{}, nil
+	t.book.open, t.book.passes, t.book.spent = map[key]record{}, map[passKey]pass{}, nil
+	t.limits = nil
 	if err := t.install(); err != nil {
 		return 0, fmt.Errorf("close all pinholes of table inet %s: %w", t.cfg.Name, err)
 	}
@@ -156,12 +168,19 @@ func (t *Table) CloseAll() (int, error) {
 // takes long it counts those that may be there.
 func (t *Table) count() (int, error) {
 	const large = 10_000
-	if len(t.book.open) > large {
-		return len(t.book.open), nil
+	if n := len(t.book.open) + len(t.book.passes); n > large {
+		return n, nil
+	}
+	sets, err := t.conn.GetSets(t.rules.table)
+	if err != nil {
+		return 0, err
 	}
 	n := 0
-	for i := range t.rules.halves {
-		elements, err := t.conn.GetSetElements(t.rules.halves[i].dnat)
+	for _, s := range sets {
+		if !admits(s) {
+			continue
+		}
+		elements, err := t.conn.GetSetElements(s)
 		if err != nil {
 			return 0, err
 		}
@@ -172,6 +191,10 @@ func (t *Table) count() (int, error) {
 
 // String is the pinhole as nft list prints its element.
 func (l Listed) String() string {
+	if l.Flows > 0 {
+		return fmt.Sprintf("%v . %v . %v timeout %v expires %v comment %q, %d at a time", l.From, l.At.Addr(), l.To.Addr(),
+			l.Timeout, l.Remaining.Round(time.Millisecond), l.Comment, l.Flows)
+	}
 	return fmt.Sprintf("%v . %v . %d timeout %v expires %v comment %q : %v . %d", l.From, l.At.Addr(), l.At.Port(),
 		l.Timeout, l.Remaining.Round(time.Millisecond), l.Comment, l.To.Addr(), l.To.Port())
 }

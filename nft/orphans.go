@@ -83,11 +83,19 @@ func closeElements(c *nftables.Conn, destroy bool, sets ...*nftables.Set) (int, 
 				return closed, err
 			}
 		}
-		if strings.HasPrefix(s.Name, "dnat") {
+		if admits(s) {
 			closed += len(elements)
 		}
 	}
 	return closed, nil
+}
+
+// admits reports whether a set's elements let somebody in; others say from which
+// source.
+func admits(s *nftables.Set) bool {
+	_, pass4 := passSetFlows(s.Name, &families[0])
+	_, pass6 := passSetFlows(s.Name, &families[1])
+	return strings.HasPrefix(s.Name, "dnat") || pass4 || pass6
 }
 
 // refreshed returns the elements as they would be added, not as they were read.

@@ -13,11 +13,19 @@ import (
 // A Pinhole admits one TCP connection. From, At, To and Source are of one
 // family; IPv4 addresses mapped into IPv6 count as IPv4. Without a Source the
 // connection keeps its own, as one to a listener of the gateway host should.
+//
+// With Flows it is a pass: At, To and Source have no ports, and it admits From
+// to all ports that SetPass declared for To, each to the port that it leads to,
+// again and again, Flows connections at a time, until it expires unrenewed or is
+// closed; connections that run then stay. Who opens the same one again, under
+// another Comment, shares it: the last to close it ends it, they count as one,
+// and the Flows and Source of who opened or renewed it last are those of all.
 type Pinhole struct {
 	From    netip.Addr     // who may dial
 	At      netip.AddrPort // the address and port that it dials
 	To      netip.AddrPort // where the kernel takes it
 	Source  netip.AddrPort // what it leaves from; zero: From. Port 0: the port it came from, or any when that is taken
+	Flows   int            // 0: it admits once. Otherwise it is a pass: see below
 	Timeout time.Duration  // unused, it is gone after this; 0: Config.Timeout
 	Comment string         // shown by nft list; at most 120 bytes are kept
 }
@@ -66,7 +74,11 @@ func (p Pinhole) normal(timeout time.Duration) (Pinhole, error) {
 	if p.Source.Port() != 0 && !p.Source.IsValid() {
 		return p, fmt.Errorf("pinhole %v: needs an address to its source port", p)
 	}
-	if p.At.Port() == 0 || p.To.Port() == 0 {
+	if p.Flows != 0 {
+		if err := p.checkPass(); err != nil {
+			return p, fmt.Errorf("pinhole %v: %w", p, err)
+		}
+	} else if p.At.Port() == 0 || p.To.Port() == 0 {
 		return p, fmt.Errorf("pinhole %v: needs a port to dial and a port to reach", p)
 	}
 	if p.Timeout < time.Millisecond {

@@ -9,8 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// opDelete is NFT_DYNSET_OP_DELETE, which x/sys/unix does not have.
-const opDelete = 2
+// NFT_DYNSET_OP_ADD and NFT_DYNSET_OP_DELETE, which x/sys/unix does not have.
+const (
+	opAdd    = 0
+	opDelete = 2
+)
 
 // ctStatusDNAT is IPS_DST_NAT: the connection goes elsewhere than it dialled.
 const ctStatusDNAT = 1 << 5
@@ -34,6 +37,7 @@ func (r *ruleset) enterRules(c *nftables.Chain) {
 		r.rule(c, slices.Concat(f.isTCP(), isSYN(), f.loadPacket(),
 			lookup(h.dnat, f.value), r.setMark(), []expr.Any{dnat})...)
 	}
+	r.rule(c, slices.Concat(isTCP(), isSYN(), []expr.Any{jump(passChain)})...)
 	r.rule(c, slices.Concat(isTCP(), []expr.Any{loadPort(keyReg)}, lookup(r.relayPort, 0), isLocal(),
 		[]expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})...)
 }
@@ -53,6 +57,7 @@ func (r *ruleset) leaveRules(c *nftables.Chain) {
 			&expr.Dynset{SetName: h.dnat.Name, Operation: opDelete, SrcRegKey: keyReg, SrcRegData: f.value}})...)
 		r.rule(c, slices.Concat(original, lookup(h.active, f.value), []expr.Any{&snatPort})...)
 		r.rule(c, slices.Concat(original, lookup(h.via, f.value), []expr.Any{snat})...)
+		r.passViaRule(c, f, h)
 		r.rule(c, slices.Concat(f.isFamily(), dnatted(), []expr.Any{f.loadDest(keyReg)}, lookup(h.out, f.value), []expr.Any{snat})...)
 	}
 }
@@ -102,6 +107,10 @@ func (f *family) loadDest(reg uint32) expr.Any {
 	return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: f.dstOffset, Len: f.addr.Bytes}
 }
 
+func (f *family) loadSource(reg uint32) expr.Any {
+	return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: f.srcOffset, Len: f.addr.Bytes}
+}
+
 // loadDialled puts the packet's destination address and port into registers.
 func (f *family) loadDialled(addr, port uint32) []expr.Any {
 	return []expr.Any{f.loadDest(addr), loadPort(port)}
@@ -111,8 +120,7 @@ func (f *family) loadDialled(addr, port uint32) []expr.Any {
 // loadOriginal as the packet had it before translation.
 func (f *family) loadPacket() []expr.Any {
 	w := f.words()
-	source := &expr.Payload{DestRegister: keyReg, Base: expr.PayloadBaseNetworkHeader, Offset: f.srcOffset, Len: f.addr.Bytes}
-	return append([]expr.Any{source}, f.loadDialled(keyReg+w, keyReg+2*w)...)
+	return append([]expr.Any{f.loadSource(keyReg)}, f.loadDialled(keyReg+w, keyReg+2*w)...)
 }
 
 func (f *family) loadOriginal() []expr.Any {

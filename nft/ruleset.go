@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/nftables"
@@ -38,7 +40,14 @@ var families = [2]family{
 func (f *family) words() uint32 { return f.addr.Bytes / 4 }
 
 // halfMaps are the maps of one family.
-type halfMaps struct{ dnat, active, via, out, listen *nftables.Set }
+type halfMaps struct{ dnat, active, via, out, listen, passVia, passTo, passing *nftables.Set }
+
+// Chains for passes: passChain has rules for each limit, takeChain is where they
+// lead.
+const (
+	passChain = "pass"
+	takeChain = "take"
+)
 
 // ruleset is the static part of the table, made anew for every installation.
 type ruleset struct {
@@ -47,14 +56,17 @@ type ruleset struct {
 	listenPort *nftables.Set
 	relayPort  *nftables.Set
 	chains     []*nftables.Chain
+	passes     *nftables.Chain
+	limits     map[int]limit
 	rules      []*nftables.Rule
 	mark       uint32
+	timeout    time.Duration
 }
 
 func newRuleset(name string, mark uint32, timeout time.Duration, flags nftables.TableFlags) *ruleset {
 	r := &ruleset{
 		table: &nftables.Table{Name: name, Family: nftables.TableFamilyINet, Flags: flags},
-		mark:  mark,
+		mark:  mark, timeout: timeout, limits: map[int]limit{},
 	}
 	for i := range families {
 		r.halves[i] = newHalf(r.table, &families[i], timeout)
@@ -63,7 +75,10 @@ func newRuleset(name string, mark uint32, timeout time.Duration, flags nftables.
 	r.relayPort = newSet(r.table, "relayport", nftables.TypeInetService)
 
 	enter, leave := r.chain("enter"), r.chain("leave")
+	take := r.chain(takeChain)
+	r.passes = r.chain(passChain)
 	r.enterRules(enter)
+	r.takeRules(take)
 	r.leaveRules(leave)
 	r.base("pre", nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest-1, jump(enter.Name))
 	r.base("output", nftables.ChainHookOutput, *nftables.ChainPriorityNATDest-1, jump(enter.Name))
@@ -104,18 +119,28 @@ func newHalf(t *nftables.Table, f *family, timeout time.Duration) halfMaps {
 		listen: newSet(t, "listen"+f.suffix, f.addr, port),
 	}
 	h.dnat.Dynamic = true // the rules delete from it
+	h.passVia, h.passing = newPasses(t, "passvia"+f.suffix, f, timeout), newPasses(t, "passing"+f.suffix, f, 0)
+	h.passVia.IsMap, h.passVia.DataType = true, f.addr
+	h.passing.Dynamic = true // without a timeout: the kernel removes what counts none
+	h.passTo = newSet(t, "passto"+f.suffix, port)
+	h.passTo.IsMap, h.passTo.DataType = true, concat([]nftables.SetDatatype{port, f.addr})
 	h.out.IsMap, h.out.DataType = true, f.addr
 	return h
 }
 
 // sets lists all maps and sets, in the order in which they are created.
 func (r *ruleset) sets() []*nftables.Set {
-	s := make([]*nftables.Set, 0, 12)
+	s := make([]*nftables.Set, 0, 20)
 	for i := range r.halves {
 		h := &r.halves[i]
-		s = append(s, h.dnat, h.active, h.via, h.out, h.listen)
+		s = append(s, h.dnat, h.active, h.via, h.out, h.listen, h.passVia, h.passTo, h.passing)
 	}
-	return append(s, r.listenPort, r.relayPort)
+	s = append(s, r.listenPort, r.relayPort)
+	for _, flows := range slices.Sorted(maps.Keys(r.limits)) {
+		l := r.limits[flows]
+		s = append(s, l.sets[:]...)
+	}
+	return s
 }
 
 // enqueue adds the table and all that is static in it to the next batch.

@@ -79,6 +79,8 @@ type Table struct {
 	handle uint64         // of the table as installed last
 	listen listeners
 	relay  []uint16
+	pass   passTargets
+	limits []int // the Flows of passes that were opened
 	book   book
 	closed bool
 
@@ -98,7 +100,7 @@ func Open(cfg Config) (*Table, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	t := &Table{cfg: cfg, log: cfg.Logger, book: newBook(), listen: newListeners(cfg.Listen)}
+	t := &Table{cfg: cfg, log: cfg.Logger, book: newBook(), listen: newListeners(cfg.Listen), pass: passTargets{{}, {}}}
 	err := t.take()
 	if err != nil {
 		t.hangUp()
@@ -212,6 +214,9 @@ func (t *Table) install() error {
 			return err
 		}
 		t.rules = newRuleset(t.cfg.Name, t.cfg.Mark, t.cfg.Timeout, t.flags())
+		for _, flows := range t.limits {
+			t.rules.addLimit(t.rules.newLimit(flows))
+		}
 		if there != nil {
 			t.conn.DelTable(there)
 		}
@@ -221,8 +226,10 @@ func (t *Table) install() error {
 		err = t.conn.Flush()
 		switch {
 		case err == nil:
-			t.handle, err = tableHandle(t.handles, t.cfg.Name)
-			return err
+			if t.handle, err = tableHandle(t.handles, t.cfg.Name); err != nil {
+				return err
+			}
+			return t.fillPass()
 		case errors.Is(err, unix.ENOENT) && try < 3: // removed since we looked
 		case errors.Is(err, unix.EPERM) && try < 1: // taken since we looked
 		default:
@@ -264,7 +271,7 @@ func (t *Table) Release() error {
 	if t.closed {
 		return ErrClosed
 	}
-	t.book, t.listen, t.relay = newBook(), listeners{}, nil
+	t.book, t.listen, t.relay, t.pass, t.limits = newBook(), listeners{}, nil, passTargets{}, nil
 	err := t.install()
 	t.hangUp()
 	if err != nil {

@@ -24,8 +24,11 @@ func Ruleset(cfg Config) string {
 	}
 	mark := fmt.Sprintf("0x%08x", cfg.Mark)
 	ours := fmt.Sprintf("ct mark & %s == %s jump leave", mark, mark)
-	b.WriteString(chainText("enter", enterText("ct mark set ct mark | "+mark)...))
+	setMark := "ct mark set ct mark | " + mark
+	b.WriteString(chainText("enter", enterText(setMark)...))
 	b.WriteString(chainText("leave", leaveText()...))
+	b.WriteString(chainText(takeChain, takeText(setMark)...))
+	b.WriteString(chainText(passChain))
 	b.WriteString(chainText("pre", "type nat hook prerouting priority dstnat - 1; policy accept;", "jump enter"))
 	b.WriteString(chainText("output", "type nat hook output priority -101; policy accept;", "jump enter"))
 	b.WriteString(chainText("post", "type nat hook postrouting priority srcnat - 1; policy accept;", ours))
@@ -56,8 +59,11 @@ func setText(s *nftables.Set, elements []string) string {
 	if s.Size != 0 {
 		fmt.Fprintf(&b, "\t\tsize %d\n", s.Size)
 	}
-	if s.Dynamic {
+	switch {
+	case s.Dynamic && s.HasTimeout:
 		b.WriteString("\t\tflags dynamic,timeout\n")
+	case s.Dynamic:
+		b.WriteString("\t\tflags dynamic\n")
 	}
 	if s.HasTimeout {
 		fmt.Fprintf(&b, "\t\ttimeout %s\n", durationText(s.Timeout))
@@ -84,7 +90,11 @@ func durationText(d time.Duration) string {
 }
 
 func chainText(name string, lines ...string) string {
-	return fmt.Sprintf("\tchain %s {\n\t\t%s\n\t}\n\n", name, strings.Join(lines, "\n\t\t"))
+	text := fmt.Sprintf("\tchain %s {\n", name)
+	for _, l := range lines {
+		text += "\t\t" + l + "\n"
+	}
+	return text + "\t}\n\n"
 }
 
 func enterText(setMark string) []string {
@@ -94,7 +104,15 @@ func enterText(setMark string) []string {
 		"tcp dport @listenport " + setMark,
 		"meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack " + setMark + " dnat ip to ip saddr . ip daddr . tcp dport map @dnat4",
 		"meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack " + setMark + " dnat ip6 to ip6 saddr . ip6 daddr . tcp dport map @dnat6",
+		"tcp flags syn / fin,syn,rst,ack jump pass",
 		"tcp dport @relayport fib daddr type local drop",
+	}
+}
+
+func takeText(setMark string) []string {
+	return []string{
+		fmt.Sprintf("meta nfproto ipv4 meta l4proto tcp %s dnat ip to ip daddr:tcp dport map @passto4 comment %q", setMark, passCommentText("4")),
+		fmt.Sprintf("meta nfproto ipv6 meta l4proto tcp %s dnat ip6 to ip6 daddr:tcp dport map @passto6 comment %q", setMark, passCommentText("6")),
 	}
 }
 
@@ -107,6 +125,7 @@ func leaveText() []string {
 			fmt.Sprintf("delete @dnat%s { %s : %s daddr . th dport }", f.suffix, dialled, f.ip),
 			fmt.Sprintf("meta nfproto %s %s %s map @active%s", f.nfproto, snat, dialled, f.suffix),
 			fmt.Sprintf("meta nfproto %s %s %s map @via%s", f.nfproto, snat, dialled, f.suffix),
+			fmt.Sprintf("%s ct original %s saddr . ct original %s daddr . %s daddr map @passvia%s", snat, f.ip, f.ip, f.ip, f.suffix),
 			fmt.Sprintf("ct status dnat %s %s daddr map @out%s", snat, f.ip, f.suffix))
 	}
 	return lines
