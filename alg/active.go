@@ -9,6 +9,9 @@ import (
 // dial. It must be there before the command goes on: some servers dial at once.
 func (m *Machine) active(verb Verb, arg []byte) Verdict {
 	at, mode, why := m.activeAddress(verb, arg)
+	if verb == EPRT && m.asIs && why == NoReason { // as it is the server could not dial it
+		return m.answer(Verdict{Verb: verb, Refusal: BadFamily}, "522 Network protocol not supported, use (1)\r\n")
+	}
 	if why == BadFamily {
 		f, _ := extendedFields(bytes.TrimLeft(arg, " "))
 		return m.wrongFamily(verb, f[0])

@@ -56,30 +56,21 @@ func (m *Machine) mend(id ID) {
 	}
 }
 
-// insteadOf returns why the client must get another final reply than the one
-// that begins.
-func (m *Machine) insteadOf(code int) Reason {
-	if len(m.broken) == 0 || code < 200 {
-		return NoReason
+// untrue reports whether a reply to a data command must not reach the client,
+// since what broke its connection says otherwise.
+func (m *Machine) untrue(c command, code int) bool {
+	switch m.brokenWhy(m.used(c)) {
+	case NoReason:
+		return false
+	case DataBroken:
+		return code/100 == 2 // the server may know of a failure itself
 	}
-	c := m.answered()
-	if !c.verb.is(transfers) {
-		return NoReason
-	}
-	why := m.brokenWhy(m.used(c))
-	if why == DataBroken && code >= 300 {
-		return NoReason // the server knows it itself
-	}
-	return why
+	return code >= 200
 }
 
-// replaceReply leaves out a line of a reply that is replaced. The last one is
-// the end of the transfer, which has failed.
-func (m *Machine) replaceReply(whole bool) Verdict {
-	if !whole || !m.reply.last {
-		return Verdict{}
-	}
-	why := m.reply.instead
+// failTransfer ends a transfer by what broke its connection.
+func (m *Machine) failTransfer(c command) Verdict {
+	why := m.brokenWhy(m.used(c))
 	line := []byte(refusals[why])
 	m.reply.code = replyCode(line)
 	v := m.finish(line)

@@ -12,7 +12,7 @@ func (m *Machine) Client(line []byte) Verdict {
 	if m.Foreign(line) {
 		return Verdict{ToClient: []byte(refusals[NotFTP]), Refusal: NotFTP, End: NotFTP}
 	}
-	if !m.greeted || m.queue.full() || m.queue.ends() {
+	if m.busy() {
 		return Verdict{Wait: true}
 	}
 	if line[len(line)-1] != '\n' {
@@ -54,6 +54,11 @@ func (m *Machine) Client(line []byte) Verdict {
 		v.ToClient = append(telnet, v.ToClient...)
 	}
 	return v
+}
+
+// busy reports whether the client's next line must wait for the server.
+func (m *Machine) busy() bool {
+	return !m.greeted || m.queue.full() || m.queue.ends() || m.reply.code != 0 && m.reply.hidden
 }
 
 // skip leaves out all up to the end of the line, which is refused for why.
@@ -116,6 +121,8 @@ func (m *Machine) command(line, body []byte) Verdict {
 		return m.refuse(verb, Unsupported)
 	case verb.is(transfers):
 		return m.transfer(verb, line)
+	case verb == ALGS && m.differ():
+		return m.algs(arg)
 	case verb == MODE:
 		m.queue.push(command{verb: MODE, special: len(arg) == 2 && bytes.ContainsAny(arg[1:], "bBcC")})
 		return Verdict{Verb: MODE, ToServer: line}
@@ -172,7 +179,7 @@ func (m *Machine) refuse(verb Verb, why Reason) Verdict {
 // offence answers a line that is no command. Too many end the session.
 func (m *Machine) offence(why Reason) Verdict {
 	m.errors++
-	v := m.answer(Verdict{Verb: Other, Refusal: why}, refusals[why])
+	v := m.say(Verdict{Verb: Other, Refusal: why}, refusals[why])
 	if m.errors > maxErrors || m.cfg.Strict {
 		v.End = TooManyErrors
 		v.ToClient = append(v.ToClient, refusals[TooManyErrors]...)

@@ -42,6 +42,10 @@ type Machine struct {
 	blockMode bool // MODE B or C: one data connection may carry several files
 	security  security
 
+	asIs                   bool // ALGS DISABLE64: EPSV and EPRT go to the server as they are
+	noPASV, noEPSV, noEPRT bool // the server does not know it
+	told                   told
+
 	// The client's line.
 	first    bool   // the first command has been seen
 	crlf     bool   // the first command ended in CRLF, so all must
@@ -106,9 +110,9 @@ func (m *Machine) Opened(at netip.AddrPort) Verdict {
 	case ModeEPSV:
 		return m.announce(o, RewriteEPSV, "229 Entering Extended Passive Mode ", at, appendPortOnly, "\r\n")
 	case ModePORT:
-		return m.instruct(o, PORT, RewritePORT, at)
+		return m.instruct(o, PORT, at)
 	case ModeEPRT:
-		return m.instruct(o, EPRT, RewriteEPRT, at)
+		return m.instruct(o, EPRT, at)
 	case ModeAUTH:
 		return m.sendAUTH(o)
 	}
@@ -139,16 +143,29 @@ func (m *Machine) announce(o opening, kind Rewrite, before string, at netip.Addr
 
 // instruct writes the PORT or EPRT that the server gets. The client's spelling
 // of the command goes: nothing of the line but its meaning matters here. An
-// IPv6 address needs EPRT, whatever the client said.
-func (m *Machine) instruct(o opening, verb Verb, kind Rewrite, at netip.AddrPort) Verdict {
-	if verb == PORT && at.Addr().Unmap().Is4() {
-		m.out = appendTuple(append(m.out, "PORT "...), at)
+// IPv6 address needs EPRT, whatever the client said; an IPv4 address has PORT
+// where the client's EPRT was of the other family or the server does not know it.
+func (m *Machine) instruct(o opening, asked Verb, at netip.AddrPort) Verdict {
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	verb, kind := EPRT, RewriteEPRT
+	if at.Addr().Is4() && (asked == PORT || m.differ() || m.noEPRT) {
+		verb, kind = PORT, RewritePORT
+	}
+	m.told = told{o.id, at}
+	m.queue.push(command{verb: verb, asked: asked, id: o.id})
+	return Verdict{ToServer: m.tell(verb, at), Rewrite: kind}
+}
+
+// tell writes a PORT or EPRT.
+func (m *Machine) tell(verb Verb, at netip.AddrPort) []byte {
+	m.out = append(append(m.out[:0], verb.String()...), ' ')
+	if verb == PORT {
+		m.out = appendTuple(m.out, at)
 	} else {
-		m.out = appendExtended(append(m.out, "EPRT "...), at)
+		m.out = appendExtended(m.out, at)
 	}
 	m.out = append(m.out, '\r', '\n')
-	m.queue.push(command{verb: verb, id: o.id})
-	return Verdict{ToServer: m.out, Rewrite: kind}
+	return m.out
 }
 
 // Refused says that the pinhole that the last Verdict asked for cannot be had.
@@ -190,9 +207,21 @@ func (m *Machine) close(id ID, why CloseReason) {
 	}
 }
 
-// answer replies to the client for the gateway. Where commands before it still
-// wait for the server, or a reply is half through, it waits too.
+// answer replies to the client for the gateway, in step with the server where
+// that matters.
 func (m *Machine) answer(v Verdict, text string) Verdict {
+	if !m.keepsStep() {
+		return m.say(v, text)
+	}
+	m.queue.push(command{verb: NOOP, instead: text})
+	m.out = append(m.out[:0], "NOOP\r\n"...)
+	v.ToServer = m.out
+	return v
+}
+
+// say replies to the client. Where commands before it still wait for the
+// server, or a reply is half through, it waits too.
+func (m *Machine) say(v Verdict, text string) Verdict {
 	if m.idle() {
 		m.out = append(m.out[:0], text...)
 		v.ToClient = m.out

@@ -8,7 +8,7 @@ import (
 // extendedPassive judges EPSV and its arguments (RFC 2428 §3 and §4).
 func (m *Machine) extendedPassive(arg, line []byte) Verdict {
 	if len(arg) == 0 {
-		return m.forward(EPSV, line)
+		return m.askPassive(EPSV, line)
 	}
 	arg = arg[1:]
 	family := "1"
@@ -16,11 +16,13 @@ func (m *Machine) extendedPassive(arg, line []byte) Verdict {
 		family = "2"
 	}
 	switch {
+	case bytes.EqualFold(arg, []byte("ALL")) && m.translates(): // RFC 6384 §6
+		return m.answer(Verdict{Verb: EPSV, Refusal: AfterEPSVAll}, "504 EPSV ALL cannot be kept: EPSV is translated to PASV\r\n")
 	case bytes.EqualFold(arg, []byte("ALL")):
 		m.queue.push(command{verb: EPSV, special: true})
 		return Verdict{Verb: EPSV, ToServer: line}
 	case string(arg) == family:
-		return m.forward(EPSV, line)
+		return m.askPassive(EPSV, line)
 	case len(arg) > 0 && len(arg) <= 3 && allDigits(arg):
 		return m.wrongFamily(EPSV, arg)
 	}
@@ -62,10 +64,10 @@ func (m *Machine) setUpLine(line []byte, simple, first bool) Verdict {
 	}
 	m.lastID++
 	m.opening = opening{id: m.lastID, mode: ModePASV}
-	if c.verb == EPSV {
+	if c.asked == EPSV || c.asked == None && c.verb == EPSV {
 		m.opening.mode = ModeEPSV
 	}
-	if first && simple {
+	if first && simple && (c.asked == None || c.asked == c.verb) {
 		m.opening.line, m.opening.where = line, where
 	}
 	v.Open = Open{ID: m.lastID, Mode: m.opening.mode, To: to, Private: m.security.private}

@@ -6,12 +6,14 @@ const maxOutstanding = 64
 
 // command is one that waits for its final reply.
 type command struct {
-	verb     Verb
+	verb     Verb   // what the server was sent
+	asked    Verb   // what the client sent, where that may be another
 	started  bool   // its 1yz has come
 	special  bool   // EPSV ALL, MODE B or C: what its success changes for the session
 	doubtful bool   // an ABOR whose transfer has ended: that reply may have been for both
 	id       ID     // the pinhole: a set-up's own; a data command's, once known
 	local    string // the gateway's own reply, waiting for its turn; the server knows nothing of it
+	instead  string // the gateway's own reply to the client, in place of the server's
 }
 
 // queue holds the outstanding commands, the oldest first.

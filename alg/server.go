@@ -14,8 +14,8 @@ type reply struct {
 	held   int  // bytes of a 227 or 229 that were read and not passed on
 	found  bool // a line of it had an address
 	at     netip.AddrPort
-	// instead is why the client gets another reply than this one.
-	instead Reason
+	hidden bool // its lines do not go to the client, who gets something else or nothing yet
+	again  Verb // by which command the server is asked again, as it refused the first
 }
 
 // Server judges a line of the server, with its LF; a line without one is a
@@ -39,8 +39,8 @@ func (m *Machine) Server(line []byte) Verdict {
 	if m.setsUpReply() {
 		return m.setUpLine(line, simple, first)
 	}
-	if r.instead != NoReason {
-		return m.replaceReply(whole)
+	if r.hidden {
+		return m.hiddenLine(whole)
 	}
 	if len(m.due) > 0 && !(whole && r.last) { // else finish has them
 		line, m.due = append(m.due, line...), nil
@@ -66,7 +66,7 @@ func (m *Machine) begin(line []byte) bool {
 		m.due = append(m.due, m.queue.remove(0).local...)
 		m.reply.index = max(m.reply.index-1, -1)
 	}
-	m.reply.instead = m.insteadOf(code)
+	m.judgeReply()
 	return true
 }
 
@@ -270,5 +270,6 @@ func (m *Machine) login(v Verdict, verb Verb) Verdict {
 // reinitialize follows REIN: all but a running transfer starts anew (RFC 959 §4.1.1).
 func (m *Machine) reinitialize() {
 	m.loggedIn, m.epsvAll, m.blockMode = false, false, false
+	m.noPASV, m.noEPSV, m.noEPRT = false, false, false
 	m.abort()
 }

@@ -24,7 +24,7 @@ func (m *Machine) setUp(verb Verb, arg, line []byte) Verdict {
 		if !m.cfg.Client.Is4() {
 			return m.answer(Verdict{Verb: verb, Refusal: BadFamily}, "425 PASV cannot express an IPv6 address: use EPSV\r\n")
 		}
-		return m.forward(verb, line)
+		return m.askPassive(verb, line)
 	}
 	return m.extendedPassive(arg, line)
 }

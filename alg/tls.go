@@ -117,7 +117,7 @@ func (m *Machine) auth(arg, line []byte) Verdict {
 		return m.outOfOrder(AUTH, "503 AUTH comes before the login\r\n")
 	}
 	m.security = security{on: true, private: private}
-	v := m.answer(Verdict{Verb: AUTH}, "234 AUTH accepted: the TLS handshake comes next\r\n")
+	v := m.say(Verdict{Verb: AUTH}, "234 AUTH accepted: the TLS handshake comes next\r\n")
 	v.Secure = StartTLS
 	return v
 }
@@ -187,7 +187,7 @@ func (m *Machine) clearCommands() Verdict {
 		return Verdict{Wait: true}
 	}
 	m.security.on, m.security.cleared = false, true
-	v := m.answer(Verdict{Verb: CCC}, "200 The control connection goes on in clear\r\n")
+	v := m.say(Verdict{Verb: CCC}, "200 The control connection goes on in clear\r\n")
 	v.Secure = EndTLS
 	return v
 }

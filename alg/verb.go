@@ -11,6 +11,7 @@ const (
 	ABOR
 	ACCT
 	ADAT
+	ALGS
 	ALLO
 	APPE
 	AUTH
@@ -98,7 +99,7 @@ var verbTable = [verbs]struct {
 	traits traits
 }{
 	None: {"", 0}, Other: {"OTHER", 0},
-	ABOR: {"ABOR", 0}, ACCT: {"ACCT", logsIn}, ADAT: {"ADAT", securityCmd}, ALLO: {"ALLO", 0},
+	ABOR: {"ABOR", 0}, ACCT: {"ACCT", logsIn}, ADAT: {"ADAT", securityCmd}, ALGS: {"ALGS", 0}, ALLO: {"ALLO", 0},
 	APPE: {"APPE", uploads | hasPath}, AUTH: {"AUTH", 0}, CCC: {"CCC", securityCmd}, CDUP: {"CDUP", 0},
 	CONF: {"CONF", securityCmd}, CPSV: {"CPSV", foreignData}, CWD: {"CWD", hasPath}, DELE: {"DELE", hasPath},
 	ENC: {"ENC", securityCmd}, EPRT: {"EPRT", setsUpActive}, EPSV: {"EPSV", setsUpPassive},

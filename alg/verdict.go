@@ -148,16 +148,25 @@ const (
 	RewriteEPSV                    // a 229
 	RewritePORT
 	RewriteEPRT
-	RewriteFEAT // a line left out of the reply to FEAT
+	RewriteFEAT   // a line left out of the reply to FEAT, or put into it
+	RewriteHELP   // the same for HELP
+	RewriteToPASV // an EPSV that the server got as PASV
+	RewriteToEPSV // a PASV that the server got as EPSV
 	rewrites
 )
 
 // String returns the kind as a metric label.
-func (r Rewrite) String() string { return [...]string{"", "227", "229", "PORT", "EPRT", "FEAT"}[r] }
+func (r Rewrite) String() string {
+	return [...]string{"", "227", "229", "PORT", "EPRT", "FEAT", "HELP", "PASV", "EPSV"}[r]
+}
 
 // Rewrites returns all kinds.
 func Rewrites() []Rewrite {
-	return []Rewrite{RewritePASV, RewriteEPSV, RewritePORT, RewriteEPRT, RewriteFEAT}
+	all := make([]Rewrite, 0, rewrites-1)
+	for r := RewritePASV; r < rewrites; r++ {
+		all = append(all, r)
+	}
+	return all
 }
 
 // Login is the outcome of a login.
