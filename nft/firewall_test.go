@@ -55,6 +55,10 @@ func TestOneAcceptRuleIsEnough(t *testing.T) {
 			s.mustOpen(table, p)
 			s.pass(s.Server, p.At, out).wantSource(a.wan, 20)
 
+			s.setPass(table, v4.declare(), v6.declare())
+			s.mustOpen(table, a.through(4))
+			s.pass(s.Client, a.door(0), s.backends(a)[0])
+
 			relay := s.listen(s.Gateway, a.lan) // as a relay would listen, on the gateway itself
 			p = a.passive(61001, relay)
 			s.mustOpen(table, p)
