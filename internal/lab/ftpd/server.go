@@ -1,5 +1,5 @@
 // Package ftpd is a small FTP server over files in memory, for the demo, for benchmarks and for tests that want a
-// server in their own process. It knows both address families, the four ways to a data connection, and no TLS.
+// server in their own process. It knows both address families, the four ways to a data connection, and TLS.
 //
 //	files := ftpd.NewTree()
 //	files.Put("/hello.txt", []byte("hello\n"))
@@ -16,6 +16,7 @@ package ftpd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -32,6 +33,13 @@ type Server struct {
 	User, Password string // the one login; with an empty User any is good
 
 	Greeting string // text after 220; empty: "ftpgate lab server"
+
+	TLS               *tls.Config // offered at AUTH (RFC 4217), with the certificates in it; nil: no TLS
+	Implicit          bool        // the control connection is TLS from its first byte
+	RequireTLS        bool        // no login in clear
+	RequireResumption bool        // protected data connections resume the control connection's TLS session
+
+	Quirks Quirks // what the server does wrong
 
 	// ActiveFrom is the local port of active data connections: 20 in the wild, which takes a privilege; 0 any.
 	ActiveFrom int

@@ -15,7 +15,8 @@ import (
 // that one writes, so that ABOR can be heard and nothing needs a lock.
 type session struct {
 	server *Server
-	conn   net.Conn
+	tcp    net.Conn
+	conn   net.Conn // tcp, or the TLS on it
 	in     *bufio.Reader
 	ctx    context.Context
 
@@ -28,6 +29,8 @@ type session struct {
 	restart  int64 // REST, for the next transfer
 	epsvOnly bool  // EPSV ALL was said
 
+	security security
+
 	data     dataPath  // how the next transfer gets its connection
 	transfer *transfer // the running one, or nil
 }
@@ -38,16 +41,21 @@ const maxLine = 4096
 func newSession(s *Server, conn net.Conn) *session {
 	local := conn.LocalAddr().(*net.TCPAddr).AddrPort()
 	peer := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
-	return &session{
-		server: s, conn: conn, in: bufio.NewReaderSize(conn, maxLine), cwd: "/",
+	made := &session{
+		server: s, tcp: conn, conn: conn, in: bufio.NewReaderSize(conn, maxLine), cwd: "/", security: newSecurity(s),
 		local: local.Addr().Unmap(), peer: peer.Addr().Unmap(), localPort: local.Port(),
 	}
+	if s.Implicit {
+		made.secure()
+		made.security.private = true
+	}
+	return made
 }
 
 // run serves the session to its end.
 func (s *session) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer context.AfterFunc(ctx, func() { s.conn.Close() })()
+	defer context.AfterFunc(ctx, func() { s.tcp.Close() })()
 	s.ctx = ctx
 	defer func() {
 		cancel()
@@ -122,16 +130,29 @@ var verbs = map[string]func(*session, string){
 	"APPE": (*session).appendTo,
 }
 
+// early are the commands that need no login.
+var early = map[string]func(*session, string){
+	"USER": func(s *session, arg string) { s.user, s.loggedIn = arg, false; s.reply(331, "Password, please.") },
+	"PASS": (*session).login,
+	"FEAT": func(s *session, _ string) { s.features() },
+	"AUTH": (*session).auth,
+	"PBSZ": (*session).pbsz,
+	"PROT": (*session).prot,
+	"CCC":  (*session).ccc,
+	"REIN": (*session).rein,
+}
+
 func (s *session) dispatch(verb, arg string) {
+	if said := s.server.Quirks.Says[verb]; said != "" {
+		fmt.Fprintf(s.conn, "%s\r\n", said)
+		return
+	}
+	if f, ok := early[verb]; ok {
+		f(s, arg)
+		return
+	}
 	f, known := verbs[verb]
 	switch {
-	case verb == "USER":
-		s.user, s.loggedIn = arg, false
-		s.reply(331, "Password, please.")
-	case verb == "PASS":
-		s.login(arg)
-	case verb == "FEAT":
-		fmt.Fprintf(s.conn, "211-Features:\r\n EPRT\r\n EPSV\r\n MLSD type*;size*;modify*;\r\n REST STREAM\r\n SIZE\r\n211 End\r\n")
 	case !known:
 		s.reply(502, "This server does not know "+strconv.Quote(verb)+".")
 	case !s.loggedIn:
@@ -141,8 +162,20 @@ func (s *session) dispatch(verb, arg string) {
 	}
 }
 
+func (s *session) features() {
+	tls := ""
+	if s.server.TLS != nil {
+		tls = " AUTH TLS\r\n PBSZ\r\n PROT\r\n"
+	}
+	fmt.Fprintf(s.conn, "211-Features:\r\n%s EPRT\r\n EPSV\r\n MLSD type*;size*;modify*;\r\n REST STREAM\r\n SIZE\r\n211 End\r\n", tls)
+}
+
 func (s *session) login(password string) {
 	want := s.server
+	if s.security.control == nil && want.RequireTLS {
+		s.reply(530, "Not in clear: AUTH TLS first.")
+		return
+	}
 	if s.user == "" || want.User != "" && (s.user != want.User || password != want.Password) {
 		s.reply(530, "Wrong user or password.")
 		return

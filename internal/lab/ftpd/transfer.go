@@ -158,8 +158,17 @@ func (s *session) carry(ctx context.Context, path dataPath, copyData func(net.Co
 		return 425, "No data connection: " + err.Error()
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	err = copyData(conn)
+	secured, err := s.protect(conn)
+	if err != nil {
+		conn.Close()
+		if !stop() {
+			return 426, "Transfer aborted."
+		}
+		return 522, err.Error() // RFC 4217 section 10.2: the client is to try another level
+	}
+	err = copyData(secured)
 	aborted := !stop()
+	conn = secured
 	if cerr := conn.Close(); err == nil {
 		err = cerr
 	}
