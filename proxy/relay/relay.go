@@ -54,12 +54,12 @@ func (e End) Cut() {
 
 // closeWrite says that nothing follows.
 func (e End) closeWrite() error {
-	if e.TLS != nil {
-		if err := e.TLS.CloseWrite(); err != nil {
-			return err
-		}
+	if e.TLS == nil {
+		return e.TCP.CloseWrite()
 	}
-	return e.TCP.CloseWrite()
+	err := e.TLS.CloseWrite()
+	_ = e.TCP.CloseWrite() // the close_notify has said it, and the peer may be gone by now
+	return err
 }
 
 // lingers is how long a direction that has carried nothing may stay open when
@@ -73,7 +73,8 @@ type join struct {
 	first   func()
 
 	mu    sync.Mutex // guards what follows
-	ended int        // directions that came to their end in order
+	ended [2]bool    // what came from an end came to its own end in order
+	told  bool       // first has been called
 	err   error      // what broke the relay
 }
 
@@ -99,6 +100,7 @@ func (j *join) carry(from int) {
 	src, dst := j.ends[from], j.ends[1-from]
 	err := pour(dst, src, &j.carried[from])
 	if err == nil {
+		j.note(from) // before anybody learns of it, and may close in answer
 		err = dst.closeWrite()
 	}
 	j.mu.Lock()
@@ -107,19 +109,24 @@ func (j *join) carry(from int) {
 		j.broke(from, err)
 		return
 	}
-	if j.ended++; j.ended == 1 && j.err == nil {
+	if !j.told && j.err == nil {
+		j.told = true
 		time.AfterFunc(lingers, func() { j.hurry(1 - from) })
 		j.first()
 	}
+}
+
+func (j *join) note(from int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ended[from] = true
 }
 
 // broke ends both directions. Once one has ended in order, the other has
 // nothing to say that anybody waits for, and peers close it as they like: then
 // what is still under way to them is let through.
 func (j *join) broke(from int, err error) {
-	if j.err == nil && j.ended == 1 && j.carried[from].Load() == 0 {
-		_ = j.ends[0].TCP.Close()
-		_ = j.ends[1].TCP.Close()
+	if j.err == nil && j.ended[1-from] && j.carried[from].Load() == 0 {
 		return
 	}
 	if j.err == nil {

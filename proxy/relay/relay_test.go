@@ -162,14 +162,14 @@ func TestBytesAndEndsArrive(t *testing.T) {
 				if err != nil || !bytes.Equal(got, sent) {
 					t.Fatalf("%d of %d bytes arrive, %v", len(got), len(sent), err)
 				}
-				if !r.first.Load() {
-					t.Error("the end arrived and was not told")
-				}
 				to.finish(t)
 				if _, err := io.ReadAll(from); err != nil {
 					t.Errorf("the other direction ended with %v", err)
 				}
 				r.wantErr(nil)
+				if !r.first.Load() {
+					t.Error("the first end was not told")
+				}
 			})
 		})
 	}
