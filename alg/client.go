@@ -123,6 +123,10 @@ func (m *Machine) command(line, body []byte) Verdict {
 		return m.transfer(verb, line)
 	case verb == ALGS && m.differ():
 		return m.algs(arg)
+	case verb == HELP:
+		return m.help(arg, line)
+	case verb == OPTS:
+		return m.options(arg, line)
 	case verb == MODE:
 		m.queue.push(command{verb: MODE, special: len(arg) == 2 && bytes.ContainsAny(arg[1:], "bBcC")})
 		return Verdict{Verb: MODE, ToServer: line}

@@ -14,14 +14,14 @@ var fragments = [2][]string{
 	{
 		"USER a\r\n", "PASS b\r\n", "PASV\r\n", "EPSV\r\n", "EPSV ALL\r\n", "PORT 198,51,100,7,8,1\r\n", "EPRT |1|198.51.100.7|2049|\r\n", "EPRT |2|2001:db8::7|2049|\r\n", "ALGS DISABLE64\r\n",
 		"PORT 10,0,0,9,8,1\r\n", "PORT ", "198,51,100,7,", "RETR a\r\n", "STOR a\r\n", "LIST\r\n", "ABOR\r\n", "STAT\r\n", "NOOP\r\n",
-		"REIN\r\n", "QUIT\r\n", "AUTH TLS\r\n", "PBSZ 0\r\n", "PROT P\r\n", "PROT C\r\n", "CCC\r\n", "AUTH SSL\r\n", "FEAT\r\n", "MODE B\r\n", "\r\n", "\n", "\r", "\x00", "\xff", "\xff\xf4\xff\xf2", "CWD ",
+		"REIN\r\n", "QUIT\r\n", "AUTH TLS\r\n", "PBSZ 0\r\n", "PROT P\r\n", "PROT C\r\n", "CCC\r\n", "AUTH SSL\r\n", "FEAT\r\n", "HELP\r\n", "HELP AUTH\r\n", "OPTS EPSV\r\n", "MODE B\r\n", "\r\n", "\n", "\r", "\x00", "\xff", "\xff\xf4\xff\xf2", "CWD ",
 		strings.Repeat("x", 600),
 	},
 	{
 		"220 ready\r\n", "331 pass\r\n", "230 in\r\n", "530 no\r\n", "227 Entering (10,0,0,5,195,80)\r\n", "227 (10,0,0,9,195,80)\r\n",
 		"227-x\r\n", "227 (", "10,0,0,5,", "229 (|||50000|)\r\n", "229 (|||22|)\r\n", "150 go\r\n", "226 done\r\n", "200 ok\r\n",
 		"426 cut\r\n", "225 none\r\n", "500 what\r\n", "550 no\r\n", "421 bye\r\n", "211-f\r\n AUTH TLS\r\n", "211 end\r\n", "120 wait\r\n",
-		"214-h\r\n", "214 h\r\n", "234 tls\r\n", "226-x\r\n", "522 no\r\n", "502-no\r\n", "502 no\r\n", "\r\n", "\n", "202 ok\r\n", "250 ok\r\n", strings.Repeat("y", 3000),
+		" AUTH EPRT CPSV\r\n", "214-h\r\n", "214 h\r\n", "234 tls\r\n", "226-x\r\n", "522 no\r\n", "502-no\r\n", "502 no\r\n", "\r\n", "\n", "202 ok\r\n", "250 ok\r\n", strings.Repeat("y", 3000),
 	},
 }
 

@@ -12,6 +12,8 @@ func (m *Machine) judgeReply() {
 	case c.verb.is(setsUp) && r.code >= 500:
 		r.again = m.learn(*c, r.code)
 		r.hidden = r.again != None
+	case c.verb == FEAT:
+		r.hidden = unknownCommand(r.code) && m.hasFeatures()
 	case c.verb.is(transfers) && len(m.broken) > 0:
 		r.hidden = m.untrue(*c, r.code)
 	}
@@ -32,6 +34,8 @@ func (m *Machine) hiddenLine(whole bool) Verdict {
 			return Verdict{Code: code}
 		}
 		return Verdict{Code: code, ToClient: m.flush([]byte(c.instead))}
+	case c.verb == FEAT:
+		return m.finishFeatures()
 	default:
 		return m.failTransfer(c)
 	}

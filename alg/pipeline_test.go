@@ -218,6 +218,10 @@ func (d *dialogue) judge() {
 			next++ // it was of the other kind, so its text is the gateway's
 			continue
 		}
+		if verb == FEAT && reply == "211 End\r\n" {
+			next++ // the server does not know it, the gateway has features
+			continue
+		}
 		if why := d.sent[i].wrong(byServer, reply); why != "" {
 			d.t.Errorf("seed %d: %q, command %d, got %q: %s", d.seed, d.sent[i].line, i, reply, why)
 			return

@@ -147,7 +147,7 @@ func (p *player) feed(client bool, data []byte) {
 				p.inject(len(data) + len(lines.Pending()))
 				continue
 			}
-			p.carryOut(p.m.Server(line))
+			p.serverLine(line)
 			if p.m.through != 0 {
 				p.inject(len(p.held))
 			}
@@ -157,6 +157,24 @@ func (p *player) feed(client bool, data []byte) {
 			p.clientLine(lines.Rest())
 		}
 	}
+}
+
+// serverLine gives the machine a line of the server, and holds it to what it
+// said before that the line would do.
+func (p *player) serverLine(line []byte) {
+	within, whole := p.m.reply.code != 0, bytes.HasSuffix(line, []byte("\n"))
+	id := p.m.Finishes(line)
+	if again := p.m.Finishes(line); again != id {
+		panic(fmt.Sprintf("Finishes(%q) says %d, then %d", line, id, again))
+	}
+	text, block := string(line), p.m.blockMode
+	v := p.m.Server(line)
+	if tr := v.Transfer; !within && whole && text[min(3, len(text)-1)] != '-' && !block {
+		if id != 0 && (tr.Pinhole != id || tr.Phase != TransferDone && v.Refusal == NoReason) || id == 0 && tr.Phase == TransferDone && tr.Pinhole != 0 {
+			panic(fmt.Sprintf("Finishes(%q) says %d, but what it does is %+v", text, id, v))
+		}
+	}
+	p.carryOut(v)
 }
 
 // clientLine presents a line of the client, behind those that wait.

@@ -14,8 +14,9 @@ type reply struct {
 	held   int  // bytes of a 227 or 229 that were read and not passed on
 	found  bool // a line of it had an address
 	at     netip.AddrPort
-	hidden bool // its lines do not go to the client, who gets something else or nothing yet
-	again  Verb // by which command the server is asked again, as it refused the first
+	hidden bool  // its lines do not go to the client, who gets something else or nothing yet
+	named  uint8 // the offers that its lines have named
+	again  Verb  // by which command the server is asked again, as it refused the first
 }
 
 // Server judges a line of the server, with its LF; a line without one is a
@@ -42,16 +43,23 @@ func (m *Machine) Server(line []byte) Verdict {
 	if r.hidden {
 		return m.hiddenLine(whole)
 	}
-	if len(m.due) > 0 && !(whole && r.last) { // else finish has them
-		line, m.due = append(m.due, line...), nil
+	of := None
+	if simple {
+		of = m.describes()
 	}
-	if simple && !first && !r.last && m.hidesFeature(line) {
-		return Verdict{Rewrite: RewriteFEAT}
+	v := Verdict{ToClient: line}
+	switch {
+	case of != None && r.last:
+		return m.describeLast(of, line, first)
+	case whole && r.last:
+		return m.finish(line)
+	case of != None:
+		v = m.describe(of, line, first)
 	}
-	if !whole || !r.last {
-		return Verdict{ToClient: line}
+	if len(m.due) > 0 && v.ToClient != nil {
+		v.ToClient, m.due = append(m.due, v.ToClient...), nil
 	}
-	return m.finish(line)
+	return v
 }
 
 // begin starts a reply with its first line. It reports false for a line that
@@ -111,26 +119,6 @@ func (m *Machine) answered() command {
 		return command{}
 	}
 	return m.queue.cmds[m.reply.index]
-}
-
-// hidesFeature reports whether a line of the reply to FEAT names what the
-// gateway does not let through (RFC 2389 §3.2: a space, then the feature).
-func (m *Machine) hidesFeature(line []byte) bool {
-	if m.answered().verb != FEAT || m.reply.code != 211 {
-		return false
-	}
-	verb, _ := parseVerb(bytes.TrimRight(feature(line), "\r\n"))
-	switch {
-	case verb == AUTH, verb.is(securityCmd), verb.is(foreignData):
-		return true
-	}
-	return verb.is(setsUpPassive) && !m.cfg.Passive || verb.is(setsUpActive) && !m.cfg.Active
-}
-
-// feature returns what a line within the reply to FEAT says. RFC 2389 §3.2 asks
-// for one space before it; some servers write the code and a hyphen.
-func feature(line []byte) []byte {
-	return bytes.TrimLeft(bytes.TrimPrefix(line, []byte("211-")), " ")
 }
 
 // pop ends the current reply and takes the command that it answers, if any,

@@ -148,8 +148,8 @@ const (
 	RewriteEPSV                    // a 229
 	RewritePORT
 	RewriteEPRT
-	RewriteFEAT   // a line left out of the reply to FEAT, or put into it
-	RewriteHELP   // the same for HELP
+	RewriteFEAT   // a line of the reply to FEAT left out, or put in
+	RewriteHELP   // a line of the reply to HELP with commands blanked out, or put in
 	RewriteToPASV // an EPSV that the server got as PASV
 	RewriteToEPSV // a PASV that the server got as EPSV
 	rewrites
