@@ -18,8 +18,11 @@ type Settings struct {
 // Mode says on which side of the boundary the clients of a service are.
 type Mode string
 
-// Reverse fronts internal servers for clients outside.
-const Reverse Mode = "reverse"
+// The two sides.
+const (
+	Reverse Mode = "reverse" // internal servers, for clients outside
+	Forward Mode = "forward" // any server, for internal clients that are redirected here
+)
 
 // Service is one [[service]] of the configuration.
 type Service struct {
@@ -31,7 +34,16 @@ type Service struct {
 	Clients     []netip.Prefix // who may connect; empty: everybody
 	DenyClients []netip.Prefix // who may not, even when Clients has them
 
-	Advertise   netip.Addr // text of 227 only; zero: the address the client dialled
+	Intercept    Intercept    // Forward: whose connections are redirected here, and which
+	Destinations Destinations // Forward: where they may lead
+	Explicit     bool         // Forward: who dials the listener itself may name the server: USER user@host[:port]
+
+	Advertise     netip.Addr    // text of 227 only; zero: the address the client dialled
+	AdvertiseName string        // a DNS name instead, asked again and again; "": none
+	AdvertiseTo   []AdvertiseTo // for some clients another one; the first that fits
+	PeerBits      PeerBits      // who may dial a passive pinhole
+	FromClient    bool          // servers see the client's own address (source = "client")
+
 	Ports       PortRange  // passive: on the address that the client dialled
 	ActivePorts PortRange  // active: on the inside address that the server dials
 
@@ -50,6 +62,31 @@ type Service struct {
 	Timeouts      Timeouts
 	Limits        Limits // [service.limits] laid over [limits]
 }
+
+// Intercept says which connections are redirected to a forward service.
+type Intercept struct {
+	From       []netip.Prefix // clients; who is not in it may not use the service either
+	Except     []netip.Prefix // clients or servers that are left alone
+	Interfaces []string       // where clients come in; empty: any
+	Ports      []uint16       // that they dial
+}
+
+// Destinations say where a forward service may lead. Deny comes first; what
+// neither has is allowed unless Allow has something.
+type Destinations struct {
+	Allow, Deny []netip.Prefix
+	DenySelf    bool // addresses of this host
+}
+
+// AdvertiseTo is the address that a 227 names to some clients.
+type AdvertiseTo struct {
+	Clients netip.Prefix
+	Address netip.Addr
+}
+
+// PeerBits are how long a prefix of its client's address a passive pinhole
+// admits, by family; 0: the exact address.
+type PeerBits struct{ V4, V6 int }
 
 // DataPath is who carries data.
 type DataPath string
