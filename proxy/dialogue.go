@@ -161,12 +161,21 @@ func (s *session) writeServer(b []byte) {
 	}
 }
 
-// writeClient sends to the client, lines that came together in one write. A
-// client that cannot be reached any more ends the session.
+// maxHeld is how much may wait for a client that has a handshake to make.
+const maxHeld = 64 << 10
+
+var errTooMuchHeld = errors.New("the server said too much before the client's TLS handshake")
+
+// writeClient sends to the client, lines that came together in one write. In
+// the middle of a handshake a write would wait for the client, so it waits
+// here. A client that cannot be reached any more ends the session.
 func (s *session) writeClient(b []byte) {
-	if s.more || len(s.held) > 0 {
+	if shaking := !s.clientConn.speakable(); s.more || shaking || len(s.held) > 0 {
 		s.held = append(s.held, b...)
-		if s.more {
+		if shaking && len(s.held) > maxHeld {
+			s.end(violated, errTooMuchHeld, "")
+		}
+		if s.more || shaking {
 			return
 		}
 		b, s.held = s.held, nil

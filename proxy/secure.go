@@ -34,19 +34,25 @@ func (s *session) clientSecured() bool {
 	if s.clientConn.opened.Load() == nil || s.clientConn.ready.Load() {
 		return true
 	}
-	err := s.shake()
-	if err == nil {
-		return true
-	}
+	err := s.shake() // the session's clock has an eye on how long
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.end(noHandshake, fmt.Errorf("TLS with the client: %w", err), "")
-	return false
+	switch {
+	case s.phase == over:
+		return false
+	case err != nil:
+		s.end(noHandshake, fmt.Errorf("TLS with the client: %w", err), "")
+		return false
+	}
+	if len(s.held) > 0 { // said meanwhile
+		s.writeClient(nil)
+	}
+	return s.phase != over
 }
 
 // shake is the handshake of the client's control connection.
 func (s *session) shake() error {
-	err := s.clientConn.handshake(s.service.Timeouts.Login)
+	err := s.clientConn.handshake()
 	s.service.metrics.shook(clientControl, err)
 	if err == nil {
 		if peers := s.clientConn.opened.Load().ConnectionState().PeerCertificates; len(peers) > 0 {

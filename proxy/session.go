@@ -194,6 +194,7 @@ func (s *session) connect() bool {
 	s.mu.Lock()
 	s.phase, s.ended, s.cause = over, noBackend, err
 	s.mu.Unlock()
+	_ = s.clientConn.SetReadDeadline(time.Now().Add(s.service.Timeouts.Login))
 	if s.service.TLS.Implicit && s.shake() != nil {
 		return false
 	}

@@ -23,7 +23,7 @@ type upstream struct {
 // before TLS is what is read from the connection first.
 func (u *upstream) secure(svc *service) error {
 	if svc.BackendTLS.Mode == BackendImplicit {
-		return u.shake(svc)
+		return errors.Join(u.shake(svc), u.SetDeadline(time.Time{}))
 	}
 	_ = u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
 	d := &prelude{u: u, lines: alg.NewLines(alg.MaxReply)}
@@ -50,16 +50,17 @@ func (u *upstream) restart(svc *service) error {
 	if u.sealed == nil || svc.BackendTLS.Mode == BackendImplicit {
 		return nil
 	}
-	_ = u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
 	u.unseal()
+	_ = u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
 	d := &prelude{u: u, lines: alg.NewLines(alg.MaxReply)}
 	return errors.Join(d.negotiate(svc), u.SetDeadline(time.Time{}))
 }
 
 // shake is the TLS handshake, with us as the client.
 func (u *upstream) shake(svc *service) error {
+	_ = u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
 	u.seal(tls.Client, u.config)
-	err := u.handshake(svc.Timeouts.Greeting)
+	err := u.handshake()
 	svc.metrics.shook(backendControl, err)
 	if err != nil {
 		return &tlsError{fmt.Errorf("TLS: %w", err)}
@@ -93,7 +94,6 @@ func (d *prelude) negotiate(svc *service) error {
 	if err := d.u.shake(svc); err != nil {
 		return err
 	}
-	_ = d.u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
 	if err := d.command("PBSZ 0", 200); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type wire struct {
 // seal puts TLS on the connection. The handshake is still to come.
 func (w *wire) seal(make func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) {
 	w.ready.Store(false)
+	w.ending.Store(false)
 	w.under = &records{Conn: w.TCPConn, ending: &w.ending}
 	w.sealed = make(w.under, config)
 	w.opened.Store(w.sealed)
@@ -35,17 +36,14 @@ func (w *wire) seal(make func(net.Conn, *tls.Config) *tls.Conn, config *tls.Conf
 func (w *wire) unseal() {
 	w.ending.Store(true)
 	_ = w.sealed.CloseWrite()
+	_ = w.SetWriteDeadline(time.Time{}) // crypto/tls lets no write follow
 	w.sealed = nil
 }
 
-// handshake makes the TLS that seal has put on, within a time.
-func (w *wire) handshake(within time.Duration) error {
-	_ = w.SetReadDeadline(time.Now().Add(within))
+// handshake makes the TLS that seal has put on.
+func (w *wire) handshake() error {
 	err := w.opened.Load().Handshake()
-	if err == nil {
-		w.ready.Store(true)
-		err = w.SetReadDeadline(time.Time{})
-	}
+	w.ready.Store(err == nil)
 	return err
 }
 
