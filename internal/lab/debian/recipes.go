@@ -91,8 +91,9 @@ local_enable=YES
 write_enable=YES
 local_umask=022
 connect_from_port_20=YES
+ftp_data_port=%d
 pam_service_name=vsftpd
-secure_chroot_dir=/run`, families, port)
+secure_chroot_dir=/run`, families, port, port-1) // 20 is pure-ftpd's, which lets nobody else have it on the same host
 	if o.Address.IsValid() {
 		c.add("pasv_address=%v", o.Address)
 	}

@@ -61,11 +61,12 @@ type Matrix struct {
 	From    *lab.Host // where the clients run
 	Targets []Target
 
-	Clients  []string      // nil: all
-	Modes    []debian.Mode // nil: all
-	Versions []string      // of TLS, where a target has it; nil: what both ends like best
-	Size     int           // of the files; 0: more than the sockets of both ends hold
-	Parallel bool          // all targets at once: ProFTPD sleeps at the end of every session with TLS
+	Clients  []string              // nil: all
+	Modes    []debian.Mode         // nil: all
+	Versions []string              // of TLS, where a target has it; nil: what both ends like best
+	Except   func(debian.Job) bool // leaves out what cannot work at these targets
+	Size     int                   // of the files; 0: more than the sockets of both ends hold
+	Parallel bool                  // all targets at once: ProFTPD sleeps at the end of every session with TLS
 }
 
 // Run runs the combinations that exist as subtests named server/client/mode/family, with the version of TLS behind it:
@@ -119,7 +120,7 @@ func (m Matrix) jobs(target Target) (jobs []debian.Job) {
 			for _, addr := range []netip.AddrPort{target.V4, target.V6} {
 				for _, version := range versions {
 					job := debian.Job{Client: client, Mode: mode, Server: addr, TLS: target.TLS, PKI: target.PKI, Version: version}
-					if addr.IsValid() && job.Can() == nil {
+					if addr.IsValid() && job.Can() == nil && (m.Except == nil || !m.Except(job)) {
 						jobs = append(jobs, job)
 					}
 				}
