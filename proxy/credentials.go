@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"ftpgate/alg"
@@ -153,9 +154,6 @@ func (c *credentials) forSession() *tls.Config {
 	return config
 }
 
-// backendSessions is enough for the newest tickets of one control connection.
-const backendSessions = 4
-
 // forBackend returns the configuration of one session's TLS with a backend at
 // an address. Its data connections resume what the control connection began.
 func (c *credentials) forBackend(address string) *tls.Config {
@@ -163,8 +161,28 @@ func (c *credentials) forBackend(address string) *tls.Config {
 	if config.ServerName == "" {
 		config.ServerName = address
 	}
-	config.ClientSessionCache = tls.NewLRUClientSessionCache(backendSessions)
+	config.ClientSessionCache = &newest{}
 	return config
+}
+
+// newest keeps the newest TLS session with one backend. crypto/tls would have
+// it forgotten whenever a handshake fails; that of a data connection fails with
+// each 550, and servers want the next one to resume all the same.
+type newest struct {
+	session atomic.Pointer[tls.ClientSessionState]
+}
+
+// Get returns the session, whatever its name: there is one.
+func (n *newest) Get(string) (*tls.ClientSessionState, bool) {
+	session := n.session.Load()
+	return session, session != nil
+}
+
+// Put replaces the session.
+func (n *newest) Put(_ string, session *tls.ClientSessionState) {
+	if session != nil {
+		n.session.Store(session)
+	}
 }
 
 // showCertificates brings the metric of certificates up to date with services.

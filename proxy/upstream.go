@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -109,7 +110,7 @@ func (d *prelude) command(line string, want int) error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", line, err)
 	case code != want:
-		return &tlsError{fmt.Errorf("%s was answered %q", line, text[:min(len(text), maxQuoted)])}
+		return &tlsError{fmt.Errorf("%s was answered %q", line, bytes.TrimSpace(text[:min(len(text), maxQuoted)]))}
 	}
 	return nil
 }
