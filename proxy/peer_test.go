@@ -23,6 +23,7 @@ type peer struct {
 	r    *bufio.Reader
 	w    io.Writer
 	tls  *tls.Conn // nil: in clear
+	wire *corked   // under it
 }
 
 func newPeer(t testing.TB, name string, conn net.Conn) *peer {
@@ -243,3 +244,5 @@ func tupleIn(t testing.TB, line string) (netip.AddrPort, string) {
 	}
 	return netip.AddrPortFrom(netip.AddrFrom4(h), p1<<8|p2), line[:from] + "*" + line[to:]
 }
+
+func isReset(err error) bool { return errors.Is(err, unix.ECONNRESET) }
