@@ -27,7 +27,11 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE}
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		ends = ends[:3] // clients that go in the middle of a transfer are no end of the server
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	status := run(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 func one(t *testing.T, kinds ...string) options {
 	t.Helper()
 	labtest.NeedRoot(t)
-	o := options{rounds: 2, seconds: 0.05, bytes: 16 << 20, noops: 50, idle: []int{20}, pinholes: []int{0, 100}, out: t.TempDir()}
+	o := options{rounds: 2, seconds: 0.05, bytes: 16 << 20, noops: 50, idle: []int{20}, stalled: 10, pinholes: []int{0, 100}, out: t.TempDir()}
 	for _, k := range stand.Kinds {
 		if slices.Contains(kinds, k.Name) {
 			o.kinds = append(o.kinds, k)
@@ -45,7 +45,7 @@ func one(t *testing.T, kinds ...string) options {
 }
 
 func TestARunMeasuresEverything(t *testing.T) {
-	o := one(t, stand.Forward, stand.Kernel, stand.FTPGate)
+	o := one(t, stand.Forward, stand.Kernel, stand.FTPGate, stand.Relay, stand.TLSServer, stand.TLS, stand.TLSBoth)
 	if err := o.bench(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +60,18 @@ func TestARunMeasuresEverything(t *testing.T) {
 				if v := got[key{round, kind, measure}]; v <= 0 {
 					t.Errorf("round %d, %s, %s: %g, want more than nothing", round, kind, measure, v)
 				}
+			}
+		}
+	}
+	for kind, measures := range map[string][]string{
+		stand.Relay:     {"bulk.down.passive.rate", "bulk.down.active.rate", "bulk.up.passive.cpu", "bulk.up.active.rate", "stalled.10.pss"},
+		stand.TLSServer: {"tls.down.passive.rate", "tls.up.passive.rate"},
+		stand.TLS:       {"tls.down.passive.rate", "tls.down.passive.cpu", "tls.up.passive.rate", "stalled.10.pss"},
+		stand.TLSBoth:   {"tls.down.passive.rate", "tls.up.passive.rate", "stalled.10.pss"},
+	} {
+		for _, measure := range measures {
+			if v := got[key{1, kind, measure}]; v <= 0 {
+				t.Errorf("%s, %s: %g, want more than nothing", kind, measure, v)
 			}
 		}
 	}

@@ -25,12 +25,15 @@ var measures = []measure{
 	{"bulk", bulk(false, true)},
 	{"bulk", bulk(true, false)},
 	{"bulk", bulk(true, true)},
+	{"tls", secured(false)},
+	{"tls", secured(true)},
 	{"transfers", transfers(1)},
 	{"transfers", transfers(8)},
 	{"transfers", transfers(64)},
 	{"setups", setups(1)},
 	{"setups", setups(16)},
 	{"probe", probe},
+	{"stalled", stalled},
 	{"idle", idle},
 }
 
@@ -48,7 +51,7 @@ func measureNames() []string {
 // background is what the machine does without us. Much of it makes a round
 // worth little.
 func (r *round) background(st *stand.Stand) error {
-	o, err := st.Load.Do(load.Job{Do: load.Rest, Seconds: 0.5})
+	o, err := st.Do(load.Job{Do: load.Rest, Seconds: 0.5})
 	if err != nil {
 		return err
 	}
@@ -60,28 +63,11 @@ func (r *round) background(st *stand.Stand) error {
 	return nil
 }
 
-// bulk is one transfer of many bytes.
-func bulk(up, active bool) func(context.Context, *round, *stand.Stand) error {
-	name := "bulk." + choose(up, "up", "down") + "." + choose(active, "active", "passive")
-	return func(_ context.Context, r *round, st *stand.Stand) error {
-		if active && !st.Kind.Active {
-			return nil
-		}
-		o, err := st.Load.Do(load.Job{Do: load.Bulk, Server: st.Kind.Target, Up: up, Active: active, Bytes: r.o.bytes})
-		if err != nil {
-			return err
-		}
-		r.note(st, name+".rate", "MB/s", float64(o.Bytes)/1e6/o.Seconds)
-		r.note(st, name+".cpu", "s/GiB", o.Busy/float64(o.Bytes)*(1<<30))
-		return nil
-	}
-}
-
 // transfers is many small files.
 func transfers(sessions int) func(context.Context, *round, *stand.Stand) error {
 	name := fmt.Sprintf("transfers.%d", sessions)
 	return func(_ context.Context, r *round, st *stand.Stand) error {
-		o, err := st.Load.Do(load.Job{Do: load.Transfers, Server: st.Kind.Target, Sessions: sessions, Seconds: r.o.seconds})
+		o, err := st.Do(load.Job{Do: load.Transfers, Sessions: sessions, Seconds: r.o.seconds})
 		if err != nil {
 			return err
 		}
@@ -97,7 +83,7 @@ func transfers(sessions int) func(context.Context, *round, *stand.Stand) error {
 func setups(workers int) func(context.Context, *round, *stand.Stand) error {
 	name := fmt.Sprintf("setups.%d", workers)
 	return func(_ context.Context, r *round, st *stand.Stand) error {
-		o, err := st.Load.Do(load.Job{Do: load.Setups, Server: st.Kind.Target, Sessions: workers, Seconds: r.o.seconds})
+		o, err := st.Do(load.Job{Do: load.Setups, Sessions: workers, Seconds: r.o.seconds})
 		if err != nil {
 			return err
 		}
@@ -112,11 +98,11 @@ const besideRate = 100e6
 
 // probe is a session that wants little while another moves much.
 func probe(_ context.Context, r *round, st *stand.Stand) error {
-	end, err := st.Load.Begin(load.Job{Do: load.Bulk, Server: st.Kind.Target, Bytes: r.o.besideBytes(), Pace: besideRate})
+	end, err := st.Load.Begin(st.Job(load.Job{Do: load.Bulk, Bytes: r.o.besideBytes(), Pace: besideRate}))
 	if err != nil {
 		return err
 	}
-	o, probeErr := st.Probe.Do(load.Job{Do: load.Probe, Server: st.Kind.Target, Seconds: r.o.probing()})
+	o, probeErr := st.Probe.Do(st.Job(load.Job{Do: load.Probe, Seconds: r.o.probing()}))
 	beside, err := end()
 	if err != nil {
 		return err
@@ -135,56 +121,6 @@ func (o options) probing() float64 { return 2 * o.seconds }
 
 // besideBytes keep the bulk running for a little longer than the probe.
 func (o options) besideBytes() int64 { return int64((o.probing() + 0.3) * besideRate) }
-
-// idle is what sessions cost that do nothing: memory, and time of one that does
-// something.
-func idle(ctx context.Context, r *round, st *stand.Stand) error {
-	if err := st.Restart(ctx); err != nil { // memory that earlier measures took would count
-		return err
-	}
-	var empty int64
-	if st.HasProcess() {
-		var err error
-		if empty, err = st.PSS(); err != nil {
-			return err
-		}
-	}
-	for _, n := range r.o.idle {
-		if n > st.Kind.Idle {
-			break
-		}
-		if err := r.idleAt(st, n, empty); err != nil {
-			return fmt.Errorf("with %d idle sessions: %w", n, err)
-		}
-	}
-	if _, err := st.Load.Do(load.Job{Do: load.Release}); err != nil {
-		return err
-	}
-	if err := st.Restart(ctx); err != nil {
-		return err
-	}
-	return st.Drained(ctx)
-}
-
-func (r *round) idleAt(st *stand.Stand, n int, empty int64) error {
-	if _, err := st.Load.Do(load.Job{Do: load.Hold, Server: st.Kind.Target, Sessions: n}); err != nil {
-		return err
-	}
-	name := fmt.Sprintf("idle.%d", n)
-	if st.HasProcess() {
-		pss, err := st.PSS()
-		if err != nil {
-			return err
-		}
-		r.note(st, name+".pss", "KiB/session", float64(pss-empty)/float64(n))
-	}
-	o, err := st.Load.Do(load.Job{Do: load.Noops, Server: st.Kind.Target, Count: r.o.noops})
-	if err != nil {
-		return err
-	}
-	r.percentiles(st, name+".noop", o.Reply)
-	return nil
-}
 
 func choose(b bool, yes, no string) string {
 	if b {

@@ -21,6 +21,7 @@ type options struct {
 	bytes    int64   // of each bulk transfer
 	noops    int
 	idle     []int // numbers of idle sessions
+	stalled  int   // number of transfers that stand still
 	pinholes []int // numbers of open pinholes
 	out      string
 	program  string
@@ -28,13 +29,13 @@ type options struct {
 
 // quick and full are the two usual runs.
 var (
-	quick = options{rounds: 3, seconds: 1, bytes: 1 << 30, noops: 2000, idle: []int{100, 1000}, pinholes: []int{0, 10_000}}
-	full  = options{rounds: 6, seconds: 2, bytes: 2 << 30, noops: 10_000, idle: []int{100, 1000, 9000},
+	quick = options{rounds: 3, seconds: 1, bytes: 1 << 30, noops: 2000, idle: []int{100, 1000}, stalled: 200, pinholes: []int{0, 10_000}}
+	full  = options{rounds: 6, seconds: 2, bytes: 2 << 30, noops: 10_000, idle: []int{100, 1000, 9000}, stalled: 200,
 		pinholes: []int{0, 1000, 10_000, 60_000}}
 )
 
 // quickKinds are the kinds that need nothing but the kernel and this repository.
-const quickKinds = stand.Forward + "," + stand.Kernel + "," + stand.FTPGate
+const quickKinds = stand.Forward + "," + stand.Kernel + "," + stand.FTPGate + "," + stand.Relay + "," + stand.TLSServer + "," + stand.TLS
 
 func parseOptions(args []string) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)

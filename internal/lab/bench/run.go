@@ -80,7 +80,7 @@ func (o options) newReport() (*report.Report, error) {
 func (o options) build(ctx context.Context, dir string) ([]*stand.Stand, error) {
 	set := stand.Setting{Self: "/proc/self/exe", Dir: dir, Files: []int64{o.bytes, o.besideBytes()}}
 	var err error
-	if slices.ContainsFunc(o.kinds, isFTPGate) {
+	if slices.ContainsFunc(o.kinds, func(k stand.Kind) bool { return k.Ours }) {
 		if set.Program, err = o.daemon(ctx, dir); err != nil {
 			return nil, err
 		}
@@ -120,7 +120,8 @@ func fetchPeers(ctx context.Context) (*debian.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return debian.FetchSet(ctx, debian.Peers, filepath.Join(filepath.Dir(cache), "peers"), os.Stderr)
+	wanted := append(slices.Clone(debian.Peers), []string{"openssl"})
+	return debian.FetchSet(ctx, wanted, filepath.Join(filepath.Dir(cache), "peers"), os.Stderr)
 }
 
 // measure goes through everything in turn. The kinds begin elsewhere each time:
@@ -137,6 +138,9 @@ func (o options) measure(ctx context.Context, stands []*stand.Stand, rep *report
 			}
 			for i := range stands {
 				st := stands[(i+n)%len(stands)]
+				if !st.Kind.Does(m.group) {
+					continue
+				}
 				if err := ctx.Err(); err != nil {
 					return err
 				}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -20,6 +21,8 @@ func serve(ctx context.Context, args []string) error {
 	advertise := flags.String("advertise", "", "the address of 227")
 	first := flags.Uint("first", 0, "first passive port")
 	last := flags.Uint("last", 0, "last passive port")
+	certificate := flags.String("certificate", "", "file of the certificate; with one it has TLS")
+	key := flags.String("key", "", "file of its key")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -45,6 +48,14 @@ func serve(ctx context.Context, args []string) error {
 		if s.Advertise, err = netip.ParseAddr(*advertise); err != nil {
 			return err
 		}
+	}
+	if *certificate != "" {
+		pair, err := tls.LoadX509KeyPair(*certificate, *key)
+		if err != nil {
+			return err
+		}
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+		s.RequireTLS, s.RequireResumption = true, true
 	}
 	debug.SetGCPercent(1000) // its garbage is not what is measured
 	ln, err := ftpd.Listen(ctx, lab.ServerV4.String()+":21")

@@ -12,7 +12,7 @@ const piece = 256 << 10
 // bulk moves Bytes in one transfer. With a Pace it waits now and then, so that
 // so many bytes per second move and no more.
 func bulk(j Job, running func()) (Outcome, error) {
-	s, err := loggedIn(j.Server)
+	s, err := loggedIn(j)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -21,14 +21,14 @@ func bulk(j Job, running func()) (Outcome, error) {
 	begin := sync.OnceFunc(running)
 	o, err := crew(1, func(int) error {
 		buf := make([]byte, piece)
-		command, step := []byte("RETR "+ZerosName(j.Bytes)+"\r\n"), read
+		command, step := []byte("RETR "+ZerosName(j.Bytes)+"\r\n"), stream.read
 		if j.Up {
-			command, step = storeSink, func(fd int, b []byte) (int, error) { return len(b), writeAll(fd, b) }
+			command, step = storeSink, func(d stream, b []byte) (int, error) { return len(b), d.write(b) }
 		}
-		_, err := s.transfer(j.Active, command, func(fd int) error {
+		_, err := s.transfer(j.Active, command, func(d stream) error {
 			p := pace{rate: j.Pace, began: time.Now()}
 			for !j.Up || moved < j.Bytes {
-				n, err := step(fd, buf)
+				n, err := step(d, buf)
 				if err != nil || n == 0 {
 					return err
 				}

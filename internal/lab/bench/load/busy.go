@@ -17,6 +17,19 @@ type clock struct {
 	idle  time.Duration
 }
 
+// Measure tells what a function took.
+func Measure(f func() error) (Outcome, error) {
+	c, err := startClock()
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := f(); err != nil {
+		return Outcome{}, err
+	}
+	elapsed, busy, err := c.stop()
+	return Outcome{Seconds: elapsed.Seconds(), Busy: busy.Seconds()}, err
+}
+
 func startClock() (clock, error) {
 	idle, err := idleTime()
 	return clock{time.Now(), idle}, err

@@ -32,7 +32,7 @@ type latency struct{ reply, done time.Duration }
 // transfer sets a data connection up, sends the command, moves the data and
 // reads the final reply. It connects before it sends the command, as most
 // clients do; a PORT's server dials after.
-func (s *Session) transfer(active bool, command []byte, move func(fd int) error) (latency, error) {
+func (s *Session) transfer(active bool, command []byte, move func(stream) error) (latency, error) {
 	if active {
 		return s.active(command, move)
 	}
@@ -45,7 +45,7 @@ func (s *Session) transfer(active bool, command []byte, move func(fd int) error)
 	if err != nil {
 		return latency{}, fmt.Errorf("data connection to port %d: %w", s.peer.Port, err)
 	}
-	if err := writeAll(s.fd, command); err != nil {
+	if err := s.write(command); err != nil {
 		unix.Close(fd)
 		return latency{}, err
 	}
@@ -57,7 +57,7 @@ func (s *Session) transfer(active bool, command []byte, move func(fd int) error)
 
 // passive sends PASV and leaves the address of its 227 in peer.
 func (s *Session) passive() error {
-	if err := writeAll(s.fd, pasv); err != nil {
+	if err := s.write(pasv); err != nil {
 		return err
 	}
 	line, err := s.reply()
@@ -98,7 +98,7 @@ func (s *Session) setPeer(line []byte) error {
 }
 
 // active is a transfer whose data connection the server makes.
-func (s *Session) active(command []byte, move func(fd int) error) (latency, error) {
+func (s *Session) active(command []byte, move func(stream) error) (latency, error) {
 	listener, line, err := s.listen()
 	if err != nil {
 		return latency{}, err
@@ -152,9 +152,13 @@ func (s *Session) listen() (int, []byte, error) {
 }
 
 // finish moves the data, closes its connection and reads the final reply.
-func (s *Session) finish(fd int, move func(fd int) error, preliminary bool) error {
-	err := move(fd)
-	if cerr := unix.Close(fd); err == nil {
+func (s *Session) finish(fd int, move func(stream) error, preliminary bool) error {
+	d, err := s.dataStream(fd)
+	if err != nil {
+		return err
+	}
+	err = move(d)
+	if cerr := d.close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
@@ -168,10 +172,25 @@ func (s *Session) finish(fd int, move func(fd int) error, preliminary bool) erro
 	return s.expect(2)
 }
 
+// dataStream puts TLS on a data connection, if it is to have it. Who dialled
+// does not matter.
+func (s *Session) dataStream(fd int) (stream, error) {
+	d := stream{fd: fd}
+	if s.data == nil {
+		return d, nil
+	}
+	d, err := secure(d, s.data, true)
+	if err != nil {
+		unix.Close(fd)
+		return d, fmt.Errorf("data: %w", err)
+	}
+	return d, nil
+}
+
 // drain reads to the end and counts.
-func drain(fd int, buf []byte) (total int64, err error) {
+func drain(d stream, buf []byte) (total int64, err error) {
 	for {
-		n, err := read(fd, buf)
+		n, err := d.read(buf)
 		total += int64(n)
 		if err != nil || n == 0 {
 			return total, err

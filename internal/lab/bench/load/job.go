@@ -17,7 +17,8 @@ const (
 	Bulk      = "bulk"      // Bytes in one transfer, at Pace
 	Probe     = "probe"     // the small file, now and then, in one session
 	Hold      = "hold"      // have Sessions idle sessions
-	Release   = "release"   // close them
+	Stall     = "stall"     // have Sessions downloads of Bytes, and read nothing of them
+	Release   = "release"   // close what Hold and Stall have
 	Noops     = "noops"     // Count commands without effect in one session
 	Rest      = "rest"      // nothing
 )
@@ -27,6 +28,7 @@ type Job struct {
 	Do       string
 	Server   netip.AddrPort
 	Active   bool    // PORT, not PASV
+	TLS      bool    // AUTH TLS and PROT P; not Setups
 	Up       bool    // Bulk: upload
 	Bytes    int64   // Bulk; a download's file must have that size
 	Pace     float64 // Bulk: bytes per second, 0 for all that goes

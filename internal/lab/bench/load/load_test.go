@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
@@ -10,12 +11,33 @@ import (
 	"testing"
 
 	"ftpgate/internal/lab/ftpd"
+	"ftpgate/internal/lab/pki"
 
 	"golang.org/x/sys/unix"
 )
 
 // serve starts the small server on loopback.
 func serve(t *testing.T) netip.AddrPort {
+	t.Helper()
+	return serveWith(t, &ftpd.Server{})
+}
+
+// serveTLS is serve for sessions with TLS alone, data included.
+func serveTLS(t *testing.T, resumed bool) netip.AddrPort {
+	t.Helper()
+	ca, err := pki.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ca.Issue(pki.Request{Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{c.TLS()}, SessionTicketsDisabled: !resumed}
+	return serveWith(t, &ftpd.Server{TLS: config, RequireTLS: true, RequireResumption: resumed})
+}
+
+func serveWith(t *testing.T, server *ftpd.Server) netip.AddrPort {
 	t.Helper()
 	files := ftpd.NewTree()
 	if err := files.Put(SmallName, make([]byte, SmallSize)); err != nil {
@@ -33,7 +55,8 @@ func serve(t *testing.T) netip.AddrPort {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- (&ftpd.Server{Files: files}).Serve(ctx, ln) }()
+	server.Files = files
+	go func() { served <- server.Serve(ctx, ln) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil {
@@ -72,11 +95,65 @@ func TestJobs(t *testing.T) {
 	}
 }
 
+func TestJobsWithTLS(t *testing.T) {
+	server := serveTLS(t, true)
+	for _, tt := range []struct {
+		name string
+		job  Job
+	}{
+		{"transfers", Job{Do: Transfers, Sessions: 2, Seconds: 0.02}},
+		{"active transfers", Job{Do: Transfers, Active: true, Sessions: 2, Seconds: 0.02}},
+		{"download", Job{Do: Bulk, Bytes: 4 << 20}},
+		{"upload", Job{Do: Bulk, Up: true, Bytes: 4 << 20}},
+		{"active upload", Job{Do: Bulk, Up: true, Active: true, Bytes: 4 << 20}},
+		{"no-ops", Job{Do: Noops, Count: 3}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.job.Server = server
+			if _, err := new(generator).run(tt.job, func() {}); err == nil {
+				t.Error("a server that insists on TLS was content without")
+			}
+			tt.job.TLS = true
+			o, err := new(generator).run(tt.job, func() {})
+			if err != nil || o.Count == 0 || o.Bytes != tt.job.Bytes {
+				t.Errorf("%+v (%v)", o, err)
+			}
+		})
+	}
+}
+
+func TestTLSThatIsNotResumedIsNotMeasured(t *testing.T) {
+	job := Job{Do: Bulk, TLS: true, Bytes: 4 << 20, Server: serveTLS(t, false)}
+	if o, err := new(generator).run(job, func() {}); err == nil || !strings.Contains(err.Error(), "resume") {
+		t.Errorf("%+v (%v), want a complaint", o, err)
+	}
+}
+
+// A download that nobody reads stands: its data is not lost, and not all sent.
+func TestStalledDownloadsStandUntilReleased(t *testing.T) {
+	for name, job := range map[string]Job{"in clear": {Server: serve(t)}, "with TLS": {Server: serveTLS(t, true), TLS: true}} {
+		t.Run(name, func(t *testing.T) {
+			job.Do, job.Sessions, job.Bytes = Stall, 3, 4<<20
+			var g generator
+			if _, err := g.run(job, func() {}); err != nil || len(g.stalled) != 3 || len(g.held) != 3 {
+				t.Fatalf("%d downloads in %d sessions (%v), want 3", len(g.stalled), len(g.held), err)
+			}
+			if n, err := drain(g.stalled[0], make([]byte, 4096)); err != nil || n != job.Bytes {
+				t.Errorf("%d of %d bytes were still to come (%v)", n, job.Bytes, err)
+			}
+			g.release()
+			if len(g.stalled) != 0 || len(g.held) != 0 {
+				t.Errorf("%d downloads in %d sessions are left", len(g.stalled), len(g.held))
+			}
+		})
+	}
+}
+
 func TestHeldSessionsGrowAndEnd(t *testing.T) {
 	server := serve(t)
 	var g generator
 	for _, n := range []int{3, 40, 40} {
-		if err := g.hold(server, n); err != nil || len(g.held) != n {
+		if err := g.hold(Job{Server: server, Sessions: n}); err != nil || len(g.held) != n {
 			t.Fatalf("%d are held (%v), want %d", len(g.held), err, n)
 		}
 	}
@@ -135,7 +212,7 @@ func TestRepliesOfManyLinesArriveInPieces(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(pair[0])
-	s := &Session{fd: pair[0]}
+	s := &Session{stream: stream{fd: pair[0]}}
 	go func() {
 		defer unix.Close(pair[1])
 		for _, piece := range []string{"211-Feat", "ures:\r\n EPSV\r\n211 End\r", "\n200 Nothing", " done.\r\n"} {

@@ -15,6 +15,7 @@ package load
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -27,7 +28,8 @@ const patience = 30 // seconds
 
 // Session is one control connection. It is one goroutine's.
 type Session struct {
-	fd   int
+	stream
+	data *tls.Config        // of data connections; nil: in clear
 	peer unix.SockaddrInet4 // of data connections; a field, so that no dial allocates
 
 	in         [2048]byte
@@ -44,7 +46,7 @@ func Dial(server netip.AddrPort) (*Session, error) {
 	return s, nil
 }
 
-// dial is Dial with a session that has been used and closed.
+// dial is Dial with a session that has been used and closed, in clear.
 func (s *Session) dial(server netip.AddrPort) error {
 	s.peer.Addr, s.peer.Port = server.Addr().As4(), int(server.Port())
 	s.start, s.end = 0, 0
@@ -68,7 +70,29 @@ var (
 	quit = []byte("QUIT\r\n")
 	noop = []byte("NOOP\r\n")
 	pasv = []byte("PASV\r\n")
+	auth = []byte("AUTH TLS\r\n")
+	pbsz = []byte("PBSZ 0\r\n")
+	prot = []byte("PROT P\r\n")
 )
+
+// Secure puts TLS on the session and what becomes of it (RFC 4217).
+func (s *Session) Secure(server netip.Addr) error {
+	if err := s.do(auth, 2); err != nil {
+		return fmt.Errorf("AUTH: %w", err)
+	}
+	var err error
+	s.data = clientTLS(server)
+	if s.stream, err = secure(s.stream, s.data, false); err != nil {
+		return err
+	}
+	if err := s.do(pbsz, 2); err != nil {
+		return fmt.Errorf("PBSZ: %w", err)
+	}
+	if err := s.do(prot, 2); err != nil {
+		return fmt.Errorf("PROT: %w", err)
+	}
+	return nil
+}
 
 // Login logs in as demo.
 func (s *Session) Login() error {
@@ -92,7 +116,7 @@ func (s *Session) Quit() error {
 
 // do sends a line and reads its reply.
 func (s *Session) do(line []byte, class byte) error {
-	if err := writeAll(s.fd, line); err != nil {
+	if err := s.write(line); err != nil {
 		return err
 	}
 	return s.expect(class)
@@ -141,7 +165,7 @@ func (s *Session) line() ([]byte, error) {
 		if s.end == len(s.in) {
 			return nil, errors.New("a line longer than any server's")
 		}
-		n, err := read(s.fd, s.in[s.end:])
+		n, err := s.read(s.in[s.end:])
 		if err != nil {
 			return nil, err
 		}

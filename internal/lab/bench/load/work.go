@@ -3,7 +3,6 @@ package load
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"runtime"
 	"slices"
 	"sync"
@@ -14,7 +13,8 @@ import (
 
 // generator does one job after the other, and keeps sessions between them.
 type generator struct {
-	held []*Session
+	held    []*Session
+	stalled []stream // data connections that nobody reads
 }
 
 // run does a job. Running is called when a bulk transfer has begun to move.
@@ -29,7 +29,9 @@ func (g *generator) run(j Job, running func()) (Outcome, error) {
 	case Probe:
 		return probe(j)
 	case Hold:
-		return Outcome{}, g.hold(j.Server, j.Sessions)
+		return Outcome{}, g.hold(j)
+	case Stall:
+		return Outcome{}, g.stall(j)
 	case Release:
 		g.release()
 		return Outcome{}, nil
@@ -72,7 +74,7 @@ func (g *generator) transfers(j Job) (Outcome, error) {
 		}
 	}()
 	for i := range sessions {
-		s, err := loggedIn(j.Server)
+		s, err := loggedIn(j)
 		if err != nil {
 			return Outcome{}, err
 		}
@@ -86,7 +88,7 @@ func (g *generator) transfers(j Job) (Outcome, error) {
 		end := time.Now().Add(j.duration()) // from when the clock runs
 		buf := make([]byte, 4096)
 		for {
-			l, err := sessions[i].transfer(j.Active, fetchSmall, func(fd int) error { return drainSmall(fd, buf) })
+			l, err := sessions[i].transfer(j.Active, fetchSmall, func(d stream) error { return drainSmall(d, buf) })
 			if err != nil {
 				return err
 			}
@@ -100,20 +102,27 @@ func (g *generator) transfers(j Job) (Outcome, error) {
 	return o, err
 }
 
-func loggedIn(server netip.AddrPort) (*Session, error) {
-	s, err := Dial(server)
+// loggedIn returns a session as a job wants it.
+func loggedIn(j Job) (*Session, error) {
+	s, err := Dial(j.Server)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Login(); err != nil {
+	if j.TLS {
+		err = s.Secure(j.Server.Addr())
+	}
+	if err == nil {
+		err = s.Login()
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func drainSmall(fd int, buf []byte) error {
-	n, err := drain(fd, buf)
+func drainSmall(d stream, buf []byte) error {
+	n, err := drain(d, buf)
 	if err == nil && n != SmallSize {
 		err = fmt.Errorf("got %d bytes, want %d", n, SmallSize)
 	}
@@ -149,7 +158,7 @@ func setups(j Job) (Outcome, error) {
 
 // probe is one session that transfers now and then while others do more.
 func probe(j Job) (Outcome, error) {
-	s, err := loggedIn(j.Server)
+	s, err := loggedIn(j)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -159,7 +168,7 @@ func probe(j Job) (Outcome, error) {
 	o, err := crew(1, func(int) error {
 		buf := make([]byte, 4096)
 		for time.Now().Before(end) {
-			l, err := s.transfer(j.Active, fetchSmall, func(fd int) error { return drainSmall(fd, buf) })
+			l, err := s.transfer(j.Active, fetchSmall, func(d stream) error { return drainSmall(d, buf) })
 			if err != nil {
 				return err
 			}
@@ -172,36 +181,9 @@ func probe(j Job) (Outcome, error) {
 	return o, err
 }
 
-// hold brings the held sessions to a number.
-func (g *generator) hold(server netip.AddrPort, n int) error {
-	const workers = 16
-	more := make([]*Session, max(n-len(g.held), 0))
-	_, err := crew(workers, func(w int) (err error) {
-		for i := w; i < len(more); i += workers {
-			if more[i], err = loggedIn(server); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	for _, s := range more {
-		if s != nil {
-			g.held = append(g.held, s)
-		}
-	}
-	return err
-}
-
-func (g *generator) release() {
-	for _, s := range g.held {
-		s.Close()
-	}
-	g.held = nil
-}
-
 // noops asks one session for nothing, Count times.
 func noops(j Job) (Outcome, error) {
-	s, err := loggedIn(j.Server)
+	s, err := loggedIn(j)
 	if err != nil {
 		return Outcome{}, err
 	}

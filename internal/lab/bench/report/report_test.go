@@ -23,6 +23,8 @@ func filled() *Report {
 	add("kernel", "transfers.8.rate", 1000, 2000, 4000)
 	add("ftpgate", "transfers.8.rate", 600, 1000, 2000)
 	add("ftpgate", "idle.9000.pss", 16.5, 15, 17)
+	add("openssl", "tls.down.passive.rate", 500, 1000, 800)
+	add("tls", "tls.up.passive.rate", 400, 900, 640)
 	return r
 }
 
@@ -61,14 +63,17 @@ func TestTableAndTargets(t *testing.T) {
 		"a machine",
 		"Medians of 3 rounds; in brackets the ratio within the round to the kind in the last column.",
 		"",
-		"measure unit kernel ftpgate ratio to",
-		"transfers.8.rate 1/s 2000 (1.00) 1000 (0.50) kernel",
-		"idle.9000.pss 1/s – 16.5",
+		"measure unit kernel ftpgate openssl tls ratio to",
+		"transfers.8.rate 1/s 2000 (1.00) 1000 (0.50) – – kernel",
+		"idle.9000.pss 1/s – 16.5 – –",
+		"tls.down.passive.rate 1/s – – 800 – tls-server",
+		"tls.up.passive.rate 1/s – – – 640 tls-server",
 		"",
-		"target of ftpgate against reached must aim",
-		"transfers.8.rate kernel 0.500 ≥ 0.550 ≥ 0.750 MISSED",
-		"idle.9000.pss itself 16.5 ≤ 16.0 ≤ 6.00 MISSED",
-		"18 more targets were not measured in this run.",
+		"target of against reached must aim",
+		"transfers.8.rate ftpgate kernel 0.500 ≥ 0.550 ≥ 0.750 MISSED",
+		"idle.9000.pss ftpgate itself 16.5 ≤ 16.0 ≤ 6.00 MISSED",
+		"tls.up.passive.rate tls openssl tls.down.passive.rate 0.800 – ≥ 1.00 short of the aim",
+		"36 more targets were not measured in this run.",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -85,6 +90,7 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{atLeast, 0.49, "MISSED"}, {atLeast, 0.5, "met"}, {atLeast, 0.7, "met, aim too"},
 		{atMost, 2.01, "MISSED"}, {atMost, 2, "met"}, {atMost, 1.5, "met, aim too"},
+		{target{aim: 1, aimOnly: true}, 0.9, "short of the aim"}, {target{aim: 1, aimOnly: true}, 1, "met, aim too"},
 		{target{atMost: true}, 0, "met"}, {target{atMost: true}, 1, "MISSED"},
 	} {
 		if got := tt.target.verdict(tt.value); got != tt.want {

@@ -49,11 +49,16 @@ func (r *Report) cell(kind, measure, base string) string {
 }
 
 // baseOf is the kind that a measure is compared with: bytes with the router
-// that only forwards them, words with the helper that reads them too.
+// that only forwards them, words with the helper that reads them too, TLS with
+// the same TLS at the server.
 func baseOf(measure string) string {
 	switch {
+	case strings.HasSuffix(measure, ".own"):
+		return ""
 	case strings.HasPrefix(measure, "bulk."):
 		return "forward"
+	case strings.HasPrefix(measure, "tls."):
+		return "tls-server"
 	case strings.HasSuffix(measure, ".pss"), strings.HasPrefix(measure, "pinholes."):
 		return ""
 	}

@@ -3,9 +3,7 @@ package stand
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 
 	"ftpgate/internal/lab"
 
@@ -101,28 +99,4 @@ func toFTP() []expr.Any {
 		&expr.Payload{Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2, DestRegister: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(21)},
 	}
-}
-
-// gateConfig is a small configuration whose limits do not bind: all clients
-// have one address here.
-const gateConfig = `[admin]
-socket = %q
-[limits]
-sessions_per_client = 0
-new_per_client = ""
-[[service]]
-name = "files"
-listen = ["198.51.100.1:21"]
-backends = ["10.0.0.5:21"]
-tls.mode = "refuse"
-`
-
-// startFTPGate runs the daemon as its users do, with its usual log.
-func startFTPGate(ctx context.Context, st *Stand) error {
-	config := filepath.Join(st.dir, "ftpgate.toml")
-	text := fmt.Sprintf(gateConfig, filepath.Join(st.dir, "admin.sock"))
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return err
-	}
-	return st.launch(st.Lab.Gateway.Command(ctx, st.setting.Program, "run", "-c", config))
 }

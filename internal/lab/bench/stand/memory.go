@@ -38,6 +38,35 @@ func (st *Stand) PSS() (int64, error) {
 	return sum, nil
 }
 
+// CPU is the processor time that the gateway's processes have had, in seconds,
+// those that have ended included. What the kernel does for them as packets come
+// in is in it only as far as it does it in their time.
+func (st *Stand) CPU() (float64, error) {
+	if !st.HasProcess() {
+		return 0, nil
+	}
+	pids, err := descendants(st.gateway.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	var ticks int64
+	for _, pid := range pids {
+		fields, err := stat(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue // it has just ended
+		}
+		for _, field := range fields[11:15] { // utime, stime, cutime, cstime: proc_pid_stat(5)
+			n, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("processor time of process %d: %w", pid, err)
+			}
+			ticks += n
+		}
+	}
+	const perSecond = 100
+	return float64(ticks) / perSecond, nil
+}
+
 // descendants returns a process and all that it started, directly or not.
 func descendants(root int) ([]int, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -46,15 +75,9 @@ func descendants(root int) ([]int, error) {
 	}
 	children := map[int][]int{}
 	for _, name := range stats {
-		text, err := os.ReadFile(name)
+		fields, err := stat(name)
 		if err != nil {
 			continue // it has just ended
-		}
-		// pid (name) state ppid: the name may hold anything, ")" too.
-		_, rest, _ := strings.Cut(string(text[bytes.LastIndexByte(text, ')')+1:]), " ")
-		fields := strings.Fields(rest)
-		if len(fields) < 2 {
-			return nil, fmt.Errorf("%s: %q", name, text)
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		parent, _ := strconv.Atoi(fields[1])
@@ -65,6 +88,20 @@ func descendants(root int) ([]int, error) {
 		all = append(all, children[all[i]]...)
 	}
 	return all, nil
+}
+
+// stat reads a process's stat from its state on. The name before that may hold
+// anything, ")" too.
+func stat(name string) ([]string, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 15 {
+		return nil, fmt.Errorf("%s: %q", name, text)
+	}
+	return fields, nil
 }
 
 // pss reads one process's, in KiB.

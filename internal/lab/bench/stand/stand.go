@@ -23,6 +23,7 @@ import (
 	"ftpgate/internal/lab"
 	"ftpgate/internal/lab/bench/load"
 	"ftpgate/internal/lab/debian"
+	"ftpgate/internal/lab/pki"
 )
 
 // Setting is what all stands share.
@@ -41,10 +42,11 @@ type Stand struct {
 	Load  *load.Agent // the generator
 	Probe *load.Agent // a second one, which runs beside it
 
-	setting Setting
-	dir     string
-	server  *lab.Cmd
-	gateway *lab.Cmd // nil where the kernel is the gateway
+	setting   Setting
+	dir       string
+	authority *pki.Authority // of the stand's certificates; nil before the first
+	server    *lab.Cmd
+	gateway   *lab.Cmd // nil where the kernel is the gateway
 }
 
 // New builds a stand and returns when files have come through it.
@@ -116,6 +118,13 @@ func (st *Stand) serve(ctx context.Context) error {
 		args = append(args, "-advertise", lab.WanV4.String(),
 			"-first", strconv.Itoa(firstStatic), "-last", strconv.Itoa(lastStatic))
 	}
+	if st.Kind.serverTLS {
+		c, err := st.certify(lab.ServerV4)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-certificate", c.chain, "-key", c.key)
+	}
 	for _, size := range st.setting.Files {
 		args = append(args, strconv.FormatInt(size, 10))
 	}
@@ -137,6 +146,23 @@ func (st *Stand) Restart(ctx context.Context) error {
 		}
 	}
 	return st.waitReady(ctx)
+}
+
+// Do has the load generator do a job at this stand.
+func (st *Stand) Do(j load.Job) (load.Outcome, error) { return st.Load.Do(st.Job(j)) }
+
+// Job is a job at this stand.
+func (st *Stand) Job(j load.Job) load.Job {
+	j.Server, j.TLS = st.Kind.Target, st.Kind.TLS
+	return j
+}
+
+// Fetch downloads a file of one of the sizes that there are, some times.
+func (st *Stand) Fetch(ctx context.Context, size int64) (load.Outcome, error) {
+	if !st.Kind.FTP() {
+		return st.Kind.fetch(ctx, st, size)
+	}
+	return st.Do(load.Job{Do: load.Bulk, Bytes: size})
 }
 
 // launch starts the gateway's process. What it says goes to a file.
@@ -170,7 +196,7 @@ func (st *Stand) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	for {
-		_, err := st.Load.Do(load.Job{Do: load.Noops, Server: st.Kind.Target, Count: 1})
+		err := st.tryOnce(ctx)
 		if err == nil {
 			return nil
 		}
@@ -182,13 +208,25 @@ func (st *Stand) waitReady(ctx context.Context) error {
 	}
 }
 
+func (st *Stand) tryOnce(ctx context.Context) error {
+	if !st.Kind.FTP() { // a large file also: it is in memory then
+		_, err := st.Fetch(ctx, st.setting.Files[0])
+		return err
+	}
+	_, err := st.Do(load.Job{Do: load.Noops, Count: 1})
+	return err
+}
+
 // tryTransfers fetches a file in each mode that the kind can do.
 func (st *Stand) tryTransfers() error {
+	if !st.Kind.FTP() {
+		return nil
+	}
 	for _, active := range []bool{false, true} {
 		if active && !st.Kind.Active {
 			continue
 		}
-		_, err := st.Load.Do(load.Job{Do: load.Transfers, Server: st.Kind.Target, Active: active, Sessions: 1})
+		_, err := st.Do(load.Job{Do: load.Transfers, Active: active, Sessions: 1})
 		if err != nil {
 			return fmt.Errorf("no file comes through it (active: %t): %w\n%s", active, err, st.Log())
 		}
