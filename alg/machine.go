@@ -26,6 +26,7 @@ type Config struct {
 	Require  bool // TerminateTLS: no login and no data connection without TLS
 	Implicit bool // TerminateTLS: the client's connection is TLS from its first byte
 	Data     bool // PassTLS: there are ports for data; without them AUTH is refused
+	Routed   bool // PassTLS: the client reaches the server's ports without us, so none have to be opened
 
 	// Own are the gateway's own listeners: no pinhole leads to one of them.
 	Own []netip.AddrPort

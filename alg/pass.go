@@ -17,6 +17,8 @@ func (m *Machine) passAUTH(line []byte) Verdict {
 		return m.answer(Verdict{Verb: AUTH, Refusal: BadFamily}, "534 TLS cannot pass between IPv4 and IPv6: its data could not\r\n")
 	case !m.idle():
 		return Verdict{Wait: true}
+	case m.cfg.Routed:
+		return m.forward(AUTH, line)
 	}
 	m.lastID++
 	m.opening = opening{mode: ModeAUTH, id: m.lastID, line: line}

@@ -117,6 +117,8 @@ func (p *player) configure(words string) error {
 			p.cfg.Implicit = true
 		case "data":
 			p.cfg.Data = true
+		case "routed":
+			p.cfg.Data, p.cfg.Routed = true, true
 		case "own":
 			p.cfg.Own = append(p.cfg.Own, netip.MustParseAddrPort(value))
 		default:

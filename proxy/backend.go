@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // backend is a server that a service fronts.
@@ -78,7 +80,7 @@ func (svc *service) dial(ctx context.Context, client netip.Addr) (*upstream, err
 	var errs []error
 	for _, b := range svc.candidates(client) {
 		began := time.Now()
-		conn, err := svc.dialOne(ctx, b)
+		conn, err := svc.dialOne(ctx, b, client)
 		if err == nil {
 			svc.metrics.connected(time.Since(began))
 			return conn, nil
@@ -91,8 +93,8 @@ func (svc *service) dial(ctx context.Context, client netip.Addr) (*upstream, err
 	return nil, errors.Join(errs...)
 }
 
-func (svc *service) dialOne(ctx context.Context, b *backend) (*upstream, error) {
-	conn, err := svc.securely(ctx, b.at)
+func (svc *service) dialOne(ctx context.Context, b *backend, client netip.Addr) (*upstream, error) {
+	conn, err := svc.securely(ctx, b.at, client)
 	if ctx.Err() == nil {
 		b.up.Store(err == nil)
 		svc.metrics.setBackendUp(b.at, err == nil)
@@ -104,8 +106,8 @@ func (svc *service) dialOne(ctx context.Context, b *backend) (*upstream, error) 
 }
 
 // securely connects, and makes the TLS that backend_tls asks for.
-func (svc *service) securely(ctx context.Context, at netip.AddrPort) (*upstream, error) {
-	conn, err := svc.reach(ctx, at)
+func (svc *service) securely(ctx context.Context, at netip.AddrPort, client netip.Addr) (*upstream, error) {
+	conn, err := svc.reach(ctx, at, client)
 	if err != nil {
 		return nil, err
 	}
@@ -124,13 +126,18 @@ func (svc *service) securely(ctx context.Context, at netip.AddrPort) (*upstream,
 // would make another one that dials it.
 var errToSelf = errors.New("it is this gateway itself: correct backends")
 
-func (svc *service) reach(ctx context.Context, at netip.AddrPort) (*net.TCPConn, error) {
+// reach dials, from the client's own address where the service says so; a
+// client that is not valid is none.
+func (svc *service) reach(ctx context.Context, at netip.AddrPort, client netip.Addr) (*net.TCPConn, error) {
 	if svc.isOwn(at) {
 		return nil, errToSelf
 	}
 	d := net.Dialer{Timeout: svc.Timeouts.Connect, KeepAlive: -1, Control: tuneDialled}
 	if a := svc.SourceAddress; a.IsValid() && a.Is4() == at.Addr().Is4() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
+	}
+	if svc.FromClient && client.IsValid() {
+		d.LocalAddr, d.Control = net.TCPAddrFromAddrPort(netip.AddrPortFrom(client, 0)), tuneTransparent
 	}
 	conn, err := d.DialContext(ctx, "tcp", at.String()) // not DialTCP: it binds, and so wastes ports, without a local address too
 	if err != nil {
@@ -140,6 +147,15 @@ func (svc *service) reach(ctx context.Context, at netip.AddrPort) (*net.TCPConn,
 }
 
 func tuneDialled(_, _ string, raw syscall.RawConn) error { return control(raw, tune) }
+
+// tuneTransparent lets a socket have an address that is not ours.
+func tuneTransparent(network, _ string, raw syscall.RawConn) error {
+	level, option := unix.SOL_IP, unix.IP_TRANSPARENT
+	if network == "tcp6" {
+		level, option = unix.SOL_IPV6, unix.IPV6_TRANSPARENT
+	}
+	return control(raw, func(fd int) error { return errors.Join(tune(fd), unix.SetsockoptInt(fd, level, option, 1)) })
+}
 
 // isOwn reports whether one of the gateway's listeners would answer at at.
 func (svc *service) isOwn(at netip.AddrPort) bool {
@@ -179,7 +195,7 @@ func (s *Server) probeBackends(ctx context.Context) {
 				continue
 			}
 			go func() {
-				if conn, err := svc.dialOne(ctx, b); err == nil {
+				if conn, err := svc.dialOne(ctx, b, netip.Addr{}); err == nil {
 					_ = conn.Close()
 					s.Logger.Info("a backend is back", "service", svc.Name, "backend", b.at)
 				}

@@ -188,7 +188,7 @@ func TestProbeIsBrokenOff(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	svc := g.services["files"]
-	if _, err := svc.dialOne(ctx, svc.backends[0]); err == nil {
+	if _, err := svc.dialOne(ctx, svc.backends[0], netip.Addr{}); err == nil {
 		t.Fatal("a dial without time succeeded")
 	}
 	g.wantBackendUp(svc.backends[0].at, 1)

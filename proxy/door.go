@@ -88,6 +88,8 @@ const (
 	tooManyClient  refusal = "client_sessions" // limits.sessions_per_client
 	tooFastClient  refusal = "client_rate"     // limits.new_per_client
 	refusedDrained refusal = "draining"
+	notRedirected  refusal = "not_redirected" // intercept: who dials the listener itself
+	badDestination refusal = "destination"    // destinations
 )
 
 // refusals of a connection, in the words that the client gets with its 421.
@@ -97,6 +99,8 @@ var refusalTexts = map[refusal]string{
 	tooManyClient:  "421 Too many connections from your address\r\n",
 	tooFastClient:  "421 Too many new connections from your address: try again in a minute\r\n",
 	refusedDrained: "421 The gateway is going down: try again later\r\n",
+	notRedirected:  "421 Dial the FTP server itself: this gateway takes what is redirected to it\r\n",
+	badDestination: "421 This gateway does not lead to that address\r\n",
 }
 
 // enter admits a client to a service, or says why not. Who is admitted leaves
@@ -181,10 +185,13 @@ func (d *door) tick(now time.Time) {
 	}
 }
 
-// admits applies clients and deny_clients.
+// admits applies clients, or intercept.from, and deny_clients.
 func (svc *service) admits(client netip.Addr) bool {
 	if contains(svc.DenyClients, client) {
 		return false
+	}
+	if svc.Mode == Forward {
+		return contains(svc.Intercept.From, client)
 	}
 	return len(svc.Clients) == 0 || contains(svc.Clients, client)
 }

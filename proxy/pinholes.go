@@ -84,14 +84,7 @@ func (ps *pinholes) add(s *session, o alg.Open, now time.Time) (*pinhole, alg.Re
 	if p.relayed, why = s.needsRelay(o); why != alg.NoReason {
 		return nil, why
 	}
-	ports, at := s.service.Ports, s.outside.Addr()
-	if o.Mode.Passive() {
-		p.rule.From, p.rule.Source = s.client.Addr(), netip.AddrPortFrom(s.inside.Addr(), 0)
-	} else {
-		ports, at = s.service.ActivePorts, s.inside.Addr()
-		p.rule.From, p.rule.Source = s.server.Addr(), netip.AddrPortFrom(s.outside.Addr(), activePort)
-		p.share = activeShare{s.server.Addr(), s.client.Addr()}
-	}
+	ports, at := s.lay(p, o)
 	if p.relayed {
 		p.rule.To, p.rule.Source = ps.relay.at(at), netip.AddrPort{}
 	} else if !o.Mode.Passive() {
@@ -99,7 +92,37 @@ func (ps *pinholes) add(s *session, o alg.Open, now time.Time) (*pinhole, alg.Re
 			return nil, why
 		}
 	}
+	if ports == (PortRange{}) {
+		return ps.openExactly(o.To, p)
+	}
 	return ps.openOn(at, ports, p)
+}
+
+// lay fills in who dials a pinhole and what its connection leaves from, and
+// returns at what address and on which ports it is dialled; no ports: at its
+// target itself. Whoever sees the other side's own address dials that.
+func (s *session) lay(p *pinhole, o alg.Open) (ports PortRange, at netip.Addr) {
+	forward, seen := s.service.Mode == Forward, s.service.FromClient
+	inside, outside := netip.AddrPortFrom(s.inside.Addr(), 0), netip.AddrPortFrom(s.outside.Addr(), activePort)
+	if o.Mode.Passive() {
+		p.rule.From = s.client.Addr()
+		if !seen {
+			p.rule.Source = inside
+		}
+		if forward {
+			return PortRange{}, o.To.Addr()
+		}
+		return s.service.Ports, s.outside.Addr()
+	}
+	p.rule.From = s.server.Addr()
+	if !forward { // else the server's own address is the one that the client knows
+		p.rule.Source = outside
+	}
+	if seen {
+		return PortRange{}, o.To.Addr()
+	}
+	p.share = activeShare{s.server.Addr(), s.client.Addr()}
+	return s.service.ActivePorts, s.inside.Addr()
 }
 
 // pass opens what TLS that passes the gateway needs: no port is known, so the
@@ -148,10 +171,27 @@ func (ps *pinholes) openOn(at netip.Addr, ports PortRange, p *pinhole) (*pinhole
 
 const maxTries = 4
 
+// openExactly opens p where its connection goes to anyway.
+func (ps *pinholes) openExactly(at netip.AddrPort, p *pinhole) (*pinhole, alg.Reason) {
+	if !ps.lease(p, PortRange{at.Port(), at.Port()}, at.Addr(), 0) {
+		return nil, alg.NoPorts
+	}
+	if err := ps.firewall.Open(p.rule); err != nil {
+		ps.release(p)
+		ps.log.Error("a pinhole could not be opened", "sid", p.session.id, "pinhole", p.rule, "error", err)
+		return nil, alg.NoPinhole
+	}
+	return p, alg.NoReason
+}
+
 // clearFlow removes what an ended active connection to the same port of the
 // client left in conntrack: its SYN would belong to that entry and be lost.
 func (ps *pinholes) clearFlow(p *pinhole) alg.Reason {
-	busy, err := ps.flows.Clear(conntrack.Tuple{Src: p.rule.To, Dst: p.rule.Source}, ps.mark)
+	source := p.rule.Source
+	if !source.IsValid() {
+		source = netip.AddrPortFrom(p.rule.From, activePort)
+	}
+	busy, err := ps.flows.Clear(conntrack.Tuple{Src: p.rule.To, Dst: source}, ps.mark)
 	if err != nil {
 		ps.log.Warn("conntrack could not be asked for an old active connection; the pinhole is opened all the same",
 			"client_port", p.rule.To, "error", err)

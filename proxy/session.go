@@ -103,9 +103,15 @@ func (s *Server) serve(svc *service, conn *net.TCPConn) {
 		s.turnAway(svc, conn, why)
 		return
 	}
+	outside, why := s.dialledBy(svc, conn)
+	if why != "" {
+		s.door.leave(svc, client.Addr())
+		s.turnAway(svc, conn, why)
+		return
+	}
 	sess := &session{
 		gateway: s, service: svc, id: s.lastID.Add(1), began: now,
-		clientConn: &wire{TCPConn: conn}, client: client, outside: plain(conn.LocalAddr()), since: now, lastLine: now,
+		clientConn: &wire{TCPConn: conn}, client: client, outside: outside, since: now, lastLine: now,
 	}
 	sess.turn.L = &sess.mu
 	if !s.add(sess) {
@@ -145,7 +151,8 @@ func (s *session) begin() {
 	s.machine = alg.New(alg.Config{
 		Client: s.client.Addr(), Server: s.server.Addr(),
 		Passive: s.service.Passive, Active: s.service.Active,
-		TLS: tls.Mode, Require: tls.Require, Implicit: tls.Implicit, Data: tls.PassPorts != PortRange{},
+		TLS: tls.Mode, Require: tls.Require, Implicit: tls.Implicit,
+		Data: tls.PassPorts != PortRange{} || s.service.Mode == Forward, Routed: s.service.Mode == Forward,
 		PeerAddress: s.service.ActiveAddressPeer, Strict: s.service.Strict, Own: s.service.own,
 	})
 	s.timer = time.AfterFunc(s.service.Timeouts.Greeting, s.checkTime)
@@ -184,7 +191,7 @@ func (s *session) close() {
 
 // connect dials a backend. A client for which there is none is told so.
 func (s *session) connect() bool {
-	conn, err := s.service.dial(context.Background(), s.client.Addr())
+	conn, err := s.dialServer(context.Background())
 	if err == nil {
 		s.serverConn = conn
 		s.dialled.Store(conn)

@@ -44,8 +44,8 @@ type Service struct {
 	PeerBits      PeerBits      // who may dial a passive pinhole
 	FromClient    bool          // servers see the client's own address (source = "client")
 
-	Ports       PortRange  // passive: on the address that the client dialled
-	ActivePorts PortRange  // active: on the inside address that the server dials
+	Ports       PortRange // passive: on the address that the client dialled
+	ActivePorts PortRange // active: on the inside address that the server dials
 
 	Passive, Active bool // which data modes are offered; the others get 502
 
@@ -87,6 +87,14 @@ type AdvertiseTo struct {
 // PeerBits are how long a prefix of its client's address a passive pinhole
 // admits, by family; 0: the exact address.
 type PeerBits struct{ V4, V6 int }
+
+// of returns the length for a client; 0: exactly its address.
+func (b PeerBits) of(client netip.Addr) int {
+	if client.Is4() {
+		return b.V4
+	}
+	return b.V6
+}
 
 // DataPath is who carries data.
 type DataPath string
