@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"io"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -270,16 +269,6 @@ func (s *session) openPinhole(o alg.Open) alg.Verdict {
 	s.pinholes = append(s.pinholes, p)
 	s.service.metrics.pinholeOpened(o.Mode)
 	return s.machine.Opened(s.announced(p))
-}
-
-// announced is what the other side is told to dial. advertise changes the text
-// of 227 alone: the pinhole matches what arrives here.
-func (s *session) announced(p *pinhole) netip.AddrPort {
-	at := p.rule.At
-	if a := s.service.Advertise; p.mode == alg.ModePASV && a.IsValid() {
-		return netip.AddrPortFrom(a, at.Port())
-	}
-	return at
 }
 
 // closeByID closes a pinhole that the machine names. It may be gone already.

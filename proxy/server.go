@@ -74,6 +74,7 @@ type service struct {
 	own         []netip.AddrPort // all listeners of the gateway
 	metrics     *serviceMetrics
 	credentials atomic.Pointer[credentials]
+	resolved    atomic.Pointer[netip.Addr] // what AdvertiseName is; nil: not known
 }
 
 // NewServer returns a Server that does nothing yet.
@@ -149,6 +150,10 @@ func (s *Server) build(settings Settings) (map[string]*service, error) {
 		}
 		svc.credentials.Store(files)
 		svc.metrics = s.Metrics.service(c.Name)
+		if before := s.services[c.Name]; before != nil && before.AdvertiseName == c.AdvertiseName {
+			svc.resolved.Store(before.resolved.Load())
+		}
+		s.resolve(context.Background(), svc)
 		for _, at := range c.Backends {
 			b := s.services[c.Name].backend(at)
 			if b == nil {
@@ -191,7 +196,7 @@ func (s *Server) swapListeners(opened []*listener) {
 func (s *Server) Run(ctx context.Context) error {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	nextProbe := time.Now()
+	nextProbe, nextResolve := time.Now(), time.Now().Add(resolveEvery)
 	for {
 		select {
 		case <-ctx.Done():
@@ -203,6 +208,10 @@ func (s *Server) Run(ctx context.Context) error {
 				s.probeBackends(ctx)
 				s.refreshCredentials()
 				nextProbe = time.Now().Add(probeEvery)
+			}
+			if now.After(nextResolve) {
+				s.resolveAll(ctx)
+				nextResolve = time.Now().Add(resolveEvery)
 			}
 		}
 	}
@@ -267,7 +276,7 @@ func (s *Server) Ready() []error {
 		why = append(why, ErrStarting)
 	}
 	for _, c := range s.settings.Services {
-		up := false
+		up := c.Mode == Forward
 		for _, b := range s.services[c.Name].backends {
 			up = up || b.up.Load()
 		}

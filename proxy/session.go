@@ -40,11 +40,12 @@ const (
 	violated     outcome = "protocol"        // the machine ended it
 	noHandshake  outcome = "tls"             // the client's TLS handshake failed
 	broken       outcome = "connection_lost" // a reset or an unanswered keepalive
+	addressGone  outcome = "address_gone"    // the address that the client dialled has left this host
 	drained      outcome = "drained"         // the daemon goes down
 	panicked     outcome = "panic"           // a defect of ours
 )
 
-var outcomes = []outcome{quit, clientClosed, serverClosed, timedOut, noBackend, violated, noHandshake, broken, drained, panicked}
+var outcomes = []outcome{quit, clientClosed, serverClosed, timedOut, noBackend, violated, noHandshake, broken, addressGone, drained, panicked}
 
 // lingers is how long the client has to read the last word and to close.
 const lingers = 2 * time.Second
