@@ -135,6 +135,9 @@ func (s *session) carryOut(v alg.Verdict) {
 		s.cutData(v.Transfer.Pinhole, false)
 	}
 	s.note(v)
+	if s.user != nil && v.End == alg.NoReason { // the server's greeting: the client has had ours
+		v.ToClient = nil
+	}
 	if len(v.ToServer) > 0 {
 		s.writeServer(v.ToServer)
 	}
@@ -194,6 +197,10 @@ func (s *session) follow() {
 	switch {
 	case s.phase == greeting && s.machine.Greeted():
 		s.setPhase(login)
+		if user := s.user; user != nil {
+			s.user = nil
+			s.carryOut(s.machine.Client(user))
+		}
 	case s.phase == login && s.machine.LoggedIn():
 		s.setPhase(open)
 	case s.phase == open && !s.machine.LoggedIn():

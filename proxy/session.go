@@ -89,6 +89,7 @@ type session struct {
 	transfers [4]int8   // data commands without their final reply, by alg.Direction
 	transfer  time.Time // when the oldest of them began, or the one before it ended
 	dataCame  bool      // a data connection came for one of them, and its pinhole is closed
+	user      []byte    // the login that named the server, until the server has greeted
 	saidQuit  bool
 	lastCode  int       // of the server's last reply
 	endBy     time.Time // the daemon goes down and a running transfer may go on until then; zero: it does not
@@ -144,7 +145,7 @@ func (s *session) begin() {
 	if s.service.TLS.Implicit {
 		s.startTLS()
 	}
-	if !s.connect() {
+	if s.needsServer() && !s.namedServer() || !s.connect() {
 		return
 	}
 	s.mu.Lock()
@@ -188,6 +189,18 @@ func (s *session) close() {
 	s.account()
 	s.gateway.remove(s)
 	s.gateway.door.leave(s.service, s.client.Addr())
+}
+
+// namedServer lets the client say where it wants to go.
+func (s *session) namedServer() bool {
+	err := s.askServer()
+	if err == nil {
+		return true
+	}
+	s.mu.Lock()
+	s.phase, s.ended, s.cause = over, clientClosed, err
+	s.mu.Unlock()
+	return false
 }
 
 // connect dials a backend. A client for which there is none is told so.

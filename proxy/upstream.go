@@ -146,17 +146,9 @@ func (d *prelude) reply() (code int, text []byte, err error) {
 
 // line reads a line.
 func (d *prelude) line() ([]byte, error) {
-	for {
-		if line := d.lines.Next(); line != nil {
-			return line, nil
-		}
-		n, err := d.u.Read(d.lines.Space())
-		if n == 0 && err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, err
-		}
-		d.lines.Filled(n)
+	line, err := nextLine(d.u, &d.lines)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
+	return line, err
 }
