@@ -11,6 +11,9 @@ var errAddressGone = errors.New("the address that the client dialled has left th
 // AddressGone says that an address has left this host: a VIP that another one
 // has now. Its sessions end, for their clients talk to that one from now on.
 func (s *Server) AddressGone(a netip.Addr) {
+	if isLocal(a) { // it has only moved to another interface
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sess := range s.sessions {

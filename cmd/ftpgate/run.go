@@ -121,6 +121,7 @@ func (d *daemon) listen(ctx context.Context, tasks *errgroup.Group) error {
 	}
 	tasks.Go(func() error { return d.followConntrack(ctx, events) })
 	tasks.Go(func() error { return d.table.Watch(ctx) })
+	tasks.Go(func() error { return d.watchAddresses(ctx) })
 	if err := d.serveMetrics(ctx, tasks); err != nil {
 		return err
 	}
