@@ -143,15 +143,15 @@ func (b *book) takeSpent(now time.Time) []record {
 	return taken
 }
 
-// enqueueOut adds the permanent elements to the next batch.
-func (b *book) enqueueOut(c *nftables.Conn, r *ruleset) error {
+// eachOut calls write for the permanent elements of each family.
+func (b *book) eachOut(r *ruleset, write func(*nftables.Set, []nftables.SetElement) error) error {
 	var halves [2][]nftables.SetElement
 	for target, source := range b.out {
 		i := half(target)
 		halves[i] = append(halves[i], outElements(target, source)...)
 	}
 	for i := range halves {
-		if err := c.SetAddElements(r.halves[i].out, halves[i]); err != nil {
+		if err := write(r.halves[i].out, halves[i]); err != nil {
 			return err
 		}
 	}

@@ -36,17 +36,22 @@
 //
 // Opening a pass is one element too, however many are open.
 //
+// # Beside other tables
+//
+// An accept in this table is not final: a chain that drops by default needs one
+// rule that accepts our mark. SetAccept keeps that rule at the heads of the chains
+// that it is given, tagged with the comment "ftpgate" and the table's name, by which
+// it is found again. In tables of iptables-nft the rule is one that iptables shows.
+//
 // # Whose table it is
 //
 // Where the kernel can (6.9), the table has an owner and persists: nobody else
 // can change it while the Table lives, and it stays when the process dies, so
 // that running connections go on. Elsewhere Watch must run: it reinstalls what
-// somebody removed.
+// somebody removed. Watch also puts accept rules back.
 //
 // Be aware:
 //
-//   - An accept in this table is not final. If another chain drops by default,
-//     it needs one rule: ct mark & 0x400 == 0x400 accept.
 //   - Removing the table cuts running connections when no other nat chain is on
 //     the host, because the kernel then unregisters nat. Release leaves the
 //     empty table; call Remove only when nothing runs.

@@ -58,10 +58,6 @@ func portElements(ports []uint16) []nftables.SetElement {
 	return elements
 }
 
-func (l listeners) enqueue(c *nftables.Conn, r *ruleset) error {
-	return l.each(r, c.SetAddElements)
-}
-
 // half is the index of an address's family in families and ruleset.halves.
 func half(a netip.Addr) int {
 	if a.Is4() {
@@ -77,7 +73,7 @@ func (t *Table) SetListen(listen []netip.AddrPort) error {
 	defer t.mu.Unlock()
 	next := newListeners(listen)
 	err := t.commit(func() error {
-		if err := next.minus(t.listen).enqueue(t.conn, t.rules); err != nil {
+		if err := next.minus(t.listen).each(t.rules, t.conn.SetAddElements); err != nil {
 			return err
 		}
 		return t.listen.minus(next).each(t.rules, t.remove)

@@ -156,14 +156,16 @@ func inThread(l *lab.Lab, f func() error) error {
 	return <-done
 }
 
-// ownForeign is another program that owns the table and knows no lock.
+// ownForeign is another program that owns a table and knows no lock.
 func ownForeign() error {
 	c, err := nftables.New(nftables.AsLasting())
 	if err != nil {
 		return err
 	}
 	foreign = c
-	c.AddTable(&nftables.Table{Name: nft.DefaultName, Family: nftables.TableFamilyINet, Flags: nftables.TableFlagOwner})
+	table := c.AddTable(&nftables.Table{
+		Name: os.Getenv("NFT_TEST_FOREIGN"), Family: nftables.TableFamilyINet, Flags: nftables.TableFlagOwner})
+	c.AddChain(&nftables.Chain{Table: table, Name: "forward"})
 	return c.Flush()
 }
 
@@ -172,7 +174,7 @@ var foreign *nftables.Conn // holds the table until the process ends
 func TestOwnedByAForeignProgram(t *testing.T) {
 	labtest.NeedRoot(t)
 	s := &scene{labtest.New(t, lab.Options{}), t, nft.Features{}}
-	cmd := s.start("NFT_TEST_FOREIGN=1")
+	cmd := s.start("NFT_TEST_FOREIGN=" + nft.DefaultName)
 	_, err := s.tryOpen(nft.Config{})
 	s.wantHolder(err, cmd.Process.Pid)
 	_, err = s.tryCloseOrphans()

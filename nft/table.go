@@ -63,26 +63,29 @@ func (c Config) check() error {
 
 // A Table is our table in the kernel. Its methods may be called concurrently.
 type Table struct {
-	cfg        Config
-	features   Features
-	log        *slog.Logger
-	reinstalls atomic.Uint64
-	lock       *tableLock      // nil when it could not be had
-	monitor    *monitor        // for Watch; nil with an owner
-	flows      *conntrack.Conn // tells used pinholes from open ones
+	cfg             Config
+	features        Features
+	log             *slog.Logger
+	reinstalls      atomic.Uint64
+	acceptReinserts atomic.Uint64
+	lock            *tableLock      // nil when it could not be had
+	monitor         *monitor        // for Watch
+	flows           *conntrack.Conn // tells used pinholes from open ones
 
 	// mu is held from the first message enqueued on conn to the end of its
 	// Flush: messages of two callers must not share a batch.
-	mu     sync.Mutex
-	conn   *nftables.Conn // owns the table
-	rules  *ruleset       // as installed last
-	handle uint64         // of the table as installed last
-	listen listeners
-	relay  []uint16
-	pass   passTargets
-	limits []int // the Flows of passes that were opened
-	book   book
-	closed bool
+	mu      sync.Mutex
+	conn    *nftables.Conn // owns the table
+	rules   *ruleset       // as installed last
+	handle  uint64         // of the table as installed last
+	listen  listeners
+	relay   []uint16
+	pass    passTargets
+	limits  []int // the Flows of passes that were opened
+	book    book
+	accepts []*acceptChain
+	swept   bool // accept rules of the dead were looked for
+	closed  bool
 
 	handles *netlink.Conn // to ask for handle
 
@@ -150,15 +153,17 @@ func (t *Table) dial() (err error) {
 		return err
 	}
 	t.features = t.features.without(t.cfg.Without)
-	if t.flows, err = conntrack.Dial(); err != nil || t.Owned() {
+	if t.flows, err = conntrack.Dial(); err != nil {
 		return err
 	}
-	own, err := t.conn.GetPortID()
+	port, err := t.conn.GetPortID()
 	if err != nil {
 		return err
 	}
-	t.monitor, err = newMonitor(t.cfg.Name, own)
-	return err
+	if t.monitor, err = newMonitor(tableRef{nftables.TableFamilyINet, t.cfg.Name}, port); err != nil {
+		return err
+	}
+	return t.watchWhatMatters()
 }
 
 // hangUp closes what take opened, as far as it came, the lock last.
@@ -201,68 +206,6 @@ func (t *Table) flags() nftables.TableFlags {
 	return 0
 }
 
-// install puts the static ruleset in place of whatever is there, in one batch:
-// running connections do not lose nat in between. Pinholes are not part of it.
-// The caller holds mu, or is Open.
-func (t *Table) install() error {
-	for try := 0; ; try++ {
-		there, err := findTable(t.conn, t.cfg.Name)
-		if err != nil {
-			return err
-		}
-		if err := t.foreign(there); err != nil {
-			return err
-		}
-		t.rules = newRuleset(t.cfg.Name, t.cfg.Mark, t.cfg.Timeout, t.flags())
-		for _, flows := range t.limits {
-			t.rules.addLimit(t.rules.newLimit(flows))
-		}
-		if there != nil {
-			t.conn.DelTable(there)
-		}
-		if err := t.enqueueStatic(); err != nil {
-			return err
-		}
-		err = t.conn.Flush()
-		switch {
-		case err == nil:
-			if t.handle, err = tableHandle(t.handles, t.cfg.Name); err != nil {
-				return err
-			}
-			return t.fillPass()
-		case errors.Is(err, unix.ENOENT) && try < 3: // removed since we looked
-		case errors.Is(err, unix.EPERM) && try < 1: // taken since we looked
-		default:
-			return err
-		}
-	}
-}
-
-func (t *Table) enqueueStatic() error {
-	if err := t.rules.enqueue(t.conn); err != nil {
-		return err
-	}
-	if err := t.listen.enqueue(t.conn, t.rules); err != nil {
-		return err
-	}
-	if err := t.conn.SetAddElements(t.rules.relayPort, portElements(t.relay)); err != nil {
-		return err
-	}
-	return t.book.enqueueOut(t.conn, t.rules)
-}
-
-// findTable returns nil if there is no table of that name.
-func findTable(c *nftables.Conn, name string) (*nftables.Table, error) {
-	table, err := c.ListTableOfFamily(name, nftables.TableFamilyINet)
-	if errors.Is(err, unix.ENOENT) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look for the table: %w", err)
-	}
-	return table, nil
-}
-
 // Release closes all pinholes and ends the Table. The table stays, empty: to
 // delete it would cut running connections. The next Open takes it over.
 func (t *Table) Release() error {
@@ -272,7 +215,7 @@ func (t *Table) Release() error {
 		return ErrClosed
 	}
 	t.book, t.listen, t.relay, t.pass, t.limits = newBook(), listeners{}, nil, passTargets{}, nil
-	err := t.install()
+	err := errors.Join(t.install(), t.setAccept(nil))
 	t.hangUp()
 	if err != nil {
 		return fmt.Errorf("release table inet %s: %w", t.cfg.Name, err)
@@ -290,8 +233,12 @@ func (t *Table) Remove() error {
 	}
 	t.conn.DelTable(t.rules.table)
 	err := t.conn.Flush()
+	if errors.Is(err, unix.ENOENT) {
+		err = nil
+	}
+	err = errors.Join(err, t.setAccept(nil))
 	t.hangUp()
-	if err != nil && !errors.Is(err, unix.ENOENT) {
+	if err != nil {
 		return fmt.Errorf("remove table inet %s: %w", t.cfg.Name, err)
 	}
 	return nil
