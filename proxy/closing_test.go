@@ -149,7 +149,7 @@ func TestNextSetUpReplaces(t *testing.T) {
 	d.passive()
 	d.wantCalls("open " + passiveHole)
 	d.command("PASV")
-	d.reply("500 not now")
+	d.reply("425 not now")
 	d.client.send("PORT 127,0,0,1,156,64")
 	d.server.want("PORT 127,0,0,5,78,32")
 	d.wantCalls("open " + activeHole)
@@ -184,7 +184,7 @@ func TestUsedPinholeNeedsNoSecondWrite(t *testing.T) {
 		"its transfer":  func(d *dialogue) { d.command("RETR a"); d.reply("150 here it comes", "226 done") },
 		"a failure":     func(d *dialogue) { d.command("RETR a"); d.reply("451 disk error") },
 		"ABOR":          func(d *dialogue) { d.command("RETR a"); d.command("ABOR"); d.reply("426 aborted", "226 ok") },
-		"the next PASV": func(d *dialogue) { d.command("EPSV"); d.reply("522 not EPSV") },
+		"the next PASV": func(d *dialogue) { d.command("EPSV"); d.reply("425 not now") },
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {

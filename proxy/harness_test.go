@@ -34,6 +34,7 @@ type gateway struct {
 	nat      *fakeNAT
 	registry *prometheus.Registry
 	log      *logbook
+	level    slog.LevelVar // of the log
 	backend  *net.TCPListener
 	settings Settings
 }
@@ -46,9 +47,10 @@ func newGateway(t testing.TB, change ...func(*Settings, *Service)) *gateway {
 		t: t, firewall: &fakeFirewall{holes: map[leaseKey]nft.Pinhole{}}, flows: &fakeFlows{}, nat: &fakeNAT{dialled: map[netip.AddrPort]netip.AddrPort{}},
 		registry: prometheus.NewPedanticRegistry(), log: newLogbook(t), backend: listenTCP(t, backendAddr+":0"),
 	}
+	g.level.Set(slog.LevelDebug)
 	g.Server = NewServer(Options{
 		Firewall: g.firewall, Flows: g.flows, Mark: 0x400, Metrics: NewMetrics(g.registry),
-		Logger:   slog.New(slog.NewJSONHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger:   slog.New(slog.NewJSONHandler(g.log, &slog.HandlerOptions{Level: &g.level})),
 		Original: g.nat.original,
 	})
 	if _, err := g.ListenRelay(); err != nil {

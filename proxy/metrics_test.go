@@ -35,7 +35,7 @@ func busyDay(t *testing.T) *gateway {
 	d.client.line()
 	d.command("FEAT")
 	d.server.send("211-Features:", " AUTH TLS", " SIZE", "211 End")
-	d.client.want("211-Features:", " SIZE", "211 End")
+	d.client.want("211-Features:", " SIZE", " EPRT", " EPSV", "211 End")
 	d.command("USER zebra\x1b[31m")
 	d.reply("331 zebra")
 	d.command("PASS zebra")
@@ -149,7 +149,7 @@ func TestMetricsCount(t *testing.T) {
 		"failed logins":       {m.logins.WithLabelValues("files", "failed"), 1},
 		"227 rewritten":       {m.rewrites.WithLabelValues("files", "227"), 1},
 		"PORT rewritten":      {m.rewrites.WithLabelValues("files", "PORT"), 1},
-		"FEAT lines hidden":   {m.rewrites.WithLabelValues("files", "FEAT"), 1},
+		"FEAT lines changed":  {m.rewrites.WithLabelValues("files", "FEAT"), 2},
 		"passive, used":       {m.pinholesTotal.WithLabelValues("files", "PASV", "used"), 1},
 		"active, closed":      {m.pinholesTotal.WithLabelValues("files", "PORT", "closed"), 1},
 		"active, refused":     {m.pinholesTotal.WithLabelValues("files", "PORT", "refused"), 1},
@@ -212,7 +212,7 @@ func TestLogOfASession(t *testing.T) {
 // At the level info a session is one line and each failed transfer another.
 func TestLogAtInfo(t *testing.T) {
 	g := newGateway(t)
-	g.Logger = slog.New(slog.NewJSONHandler(g.log, nil))
+	g.level.Set(slog.LevelInfo)
 	d := g.loggedIn()
 	d.refused("PASV x", "501 The gateway cannot read the argument")
 	d.passive()
