@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net"
 	"net/netip"
 	"testing"
 
@@ -25,7 +24,9 @@ func newForward(t *testing.T, change ...func(*Settings, *Service)) *gateway {
 
 // redirect is what conntrack says of where clients wanted to go.
 func (g *gateway) redirect(to netip.AddrPort) {
-	g.Server.Original = func(*net.TCPConn) (netip.AddrPort, error) { return to, nil }
+	g.nat.mu.Lock()
+	defer g.nat.mu.Unlock()
+	g.nat.others = to
 }
 
 func TestForwardPassive(t *testing.T) {
@@ -73,8 +74,8 @@ func TestForwardRefuses(t *testing.T) {
 	}{
 		"a client that is not in intercept.from": {otherClient, func(*Settings, *Service) {}, false, refusalTexts[denied]},
 		"a destination that is denied":           {clientAddr, func(_ *Settings, s *Service) { s.Destinations = private }, false, refusalTexts[badDestination]},
-		"our own address": {clientAddr, func(_ *Settings, s *Service) { s.Destinations.DenySelf = true }, false, refusalTexts[badDestination]},
-		"who dials the listener itself": {clientAddr, func(*Settings, *Service) {}, true, refusalTexts[notRedirected]},
+		"our own address":                        {clientAddr, func(_ *Settings, s *Service) { s.Destinations.DenySelf = true }, false, refusalTexts[badDestination]},
+		"who dials the listener itself":          {clientAddr, func(*Settings, *Service) {}, true, refusalTexts[notRedirected]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newForward(t, tt.change)

@@ -19,7 +19,8 @@ import (
 type fakeNAT struct {
 	mu      sync.Mutex // guards what follows
 	dialled map[netip.AddrPort]netip.AddrPort
-	before  func() // called before each answer; nil: nothing
+	others  netip.AddrPort // what those dialled of whom nothing else is known; zero: they were not translated
+	before  func()         // called before each answer; nil: nothing
 }
 
 func (n *fakeNAT) original(conn *net.TCPConn) (netip.AddrPort, error) {
@@ -32,10 +33,13 @@ func (n *fakeNAT) original(conn *net.TCPConn) (netip.AddrPort, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	at, ok := n.dialled[plain(conn.RemoteAddr())]
-	if !ok {
-		return at, unix.ENOENT // as of a connection that was not translated
+	switch {
+	case ok:
+		return at, nil
+	case n.others.IsValid():
+		return n.others, nil
 	}
-	return at, nil
+	return at, unix.ENOENT
 }
 
 func (n *fakeNAT) hold(before func()) {
