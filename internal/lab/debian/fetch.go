@@ -26,7 +26,7 @@ var (
 		{"vsftpd"},
 		{"proftpd-core", "proftpd-mod-crypto"}, // mod_tls
 		{"pure-ftpd"},
-		{"curl", "lftp", "tnftp", "nftables", "openssl", "python3-minimal", "libpython3-stdlib"},
+		{"curl", "lftp", "tnftp", "nftables", "iptables", "openssl", "python3-minimal", "libpython3-stdlib"},
 	}
 	Peers = Set{
 		{"haproxy"},
