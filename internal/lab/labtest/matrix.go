@@ -66,7 +66,7 @@ type Matrix struct {
 	Versions []string              // of TLS, where a target has it; nil: what both ends like best
 	Except   func(debian.Job) bool // leaves out what cannot work at these targets
 	Size     int                   // of the files; 0: more than the sockets of both ends hold
-	Parallel bool                  // all targets at once: ProFTPD sleeps at the end of every session with TLS
+	Parallel bool                  // all targets at once: ProFTPD accepts nobody for 0.4 s after every session
 }
 
 // Run runs the combinations that exist as subtests named server/client/mode/family, with the version of TLS behind it:
