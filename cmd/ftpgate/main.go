@@ -62,7 +62,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newCheck(), newDemo(), newCloseAll(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newDoctor(), newDemo(), newCloseAll(), newVersion())
 	return root
 }
 

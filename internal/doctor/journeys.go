@@ -1,0 +1,177 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"ftpgate/alg"
+	"ftpgate/internal/doctor/rules"
+	"ftpgate/proxy"
+)
+
+// journey is a packet that must get through a hook of the kernel.
+type journey struct {
+	what   string // "passive data to 10.0.0.5"
+	hook   uint32
+	packet rules.Packet
+	at     netip.AddrPort // of a control connection: the address of listen
+}
+
+// carried reports whether the kernel carries data between a listener and a
+// backend.
+func carried(svc *proxy.Service, listen, backend netip.AddrPort) bool {
+	return listen.Addr().Is4() == backend.Addr().Is4() && !backend.Addr().IsLoopback() && !svc.OnlyRelays()
+}
+
+// single is the prefix of one address; of an unspecified one, none.
+func single(a netip.Addr) netip.Prefix {
+	if a.IsUnspecified() {
+		return netip.Prefix{}
+	}
+	return netip.PrefixFrom(a, a.BitLen())
+}
+
+// mostClients bounds the walks of one service with a long list of clients.
+const mostClients = 16
+
+// clients are where the clients of a family come from; a prefix that is not
+// valid is anywhere.
+func clients(svc *proxy.Service, v6 bool) []netip.Prefix {
+	var of []netip.Prefix
+	for _, p := range svc.Clients {
+		if p.Addr().Is6() == v6 && len(of) < mostClients {
+			of = append(of, p)
+		}
+	}
+	if len(svc.Clients) == 0 {
+		of = append(of, netip.Prefix{})
+	}
+	return of
+}
+
+// control are the packets of control connections, at a hook before or after
+// routing.
+func (h *host) control(hook uint32) []journey {
+	var all []journey
+	h.each(func(svc *proxy.Service) {
+		for _, l := range svc.Listen {
+			for _, client := range clients(svc, l.Addr().Is6()) {
+				all = append(all, journey{fmt.Sprintf("control connections to %v", l), hook, rules.Packet{
+					V6: l.Addr().Is6(), From: client, To: single(l.Addr()), ToPorts: rules.One(l.Port()),
+					In: h.link(l.Addr()), ToHost: true, Mark: h.file.NFT.Mark,
+				}, l})
+			}
+		}
+	})
+	return all
+}
+
+// data are the packets of data connections that pinholes have let in.
+func (h *host) data() []journey {
+	var all []journey
+	h.each(func(svc *proxy.Service) {
+		for _, l := range svc.Listen {
+			for _, client := range clients(svc, l.Addr().Is6()) {
+				for _, b := range svc.Backends {
+					if carried(svc, l, b) {
+						all = append(all, h.forwarded(svc, l, b, client)...)
+					}
+				}
+				if svc.Relays() {
+					all = append(all, h.relayed(svc, l, client)...)
+				}
+			}
+		}
+	})
+	return all
+}
+
+// forwarded are the first packet of a data connection and the answer to it.
+func (h *host) forwarded(svc *proxy.Service, l, b netip.AddrPort, client netip.Prefix) []journey {
+	outside := h.link(l.Addr())
+	inside, _ := routeTo(b.Addr(), svc.SourceAddress)
+	server := single(b.Addr())
+	in := rules.Packet{V6: l.Addr().Is6(), From: client, To: server, In: outside, Out: inside, Mark: h.file.NFT.Mark, Translated: true}
+	out := in
+	out.From, out.To, out.In, out.Out = server, client, inside, outside
+	answer := func(p rules.Packet) rules.Packet {
+		p.Reply = true
+		return p
+	}
+	var all []journey
+	add := func(what string, packets ...rules.Packet) {
+		for _, p := range packets {
+			all = append(all, journey{what: what, hook: unix.NF_INET_FORWARD, packet: p})
+		}
+	}
+	if svc.Passive {
+		add(fmt.Sprintf("passive data to %v", b.Addr()), in, answer(out))
+	}
+	if svc.Active && svc.TLS.Mode != alg.PassTLS {
+		add(fmt.Sprintf("active data from %v", b.Addr()), out, answer(in))
+	}
+	return all
+}
+
+// relayed are data connections that end at this host.
+func (h *host) relayed(svc *proxy.Service, l netip.AddrPort, client netip.Prefix) []journey {
+	in := rules.Packet{V6: l.Addr().Is6(), From: client, In: h.link(l.Addr()), ToHost: true, Mark: h.file.NFT.Mark, Translated: true}
+	var all []journey
+	if svc.Passive {
+		all = append(all, journey{what: fmt.Sprintf("relayed data to %v", l.Addr()), hook: unix.NF_INET_LOCAL_IN, packet: in})
+	}
+	for _, b := range svc.Backends {
+		if svc.Active && !b.Addr().IsLoopback() {
+			inside, _ := routeTo(b.Addr(), svc.SourceAddress)
+			p := rules.Packet{V6: b.Addr().Is6(), From: single(b.Addr()), In: inside, ToHost: true, Mark: h.file.NFT.Mark, Translated: true}
+			all = append(all, journey{what: fmt.Sprintf("relayed data from %v", b.Addr()), hook: unix.NF_INET_LOCAL_IN, packet: p})
+		}
+	}
+	return all
+}
+
+// arriving are the packets of clients before anything has translated them: to
+// the ports of listen, and to those of passive data.
+func (h *host) arriving() (control, data []journey) {
+	control = h.control(unix.NF_INET_PRE_ROUTING)
+	h.each(func(svc *proxy.Service) {
+		for _, l := range svc.Listen {
+			for _, ports := range dataPorts(svc) {
+				for _, client := range clients(svc, l.Addr().Is6()) {
+					data = append(data, journey{
+						what: fmt.Sprintf("data to %v, ports %d-%d", l.Addr(), ports.First, ports.Last), hook: unix.NF_INET_PRE_ROUTING,
+						packet: rules.Packet{
+							V6: l.Addr().Is6(), From: client, To: single(l.Addr()), ToPorts: rules.Ports(ports), In: h.link(l.Addr()), ToHost: true,
+						},
+					})
+				}
+			}
+		}
+	})
+	return control, data
+}
+
+// dataPorts are those that clients of a service dial for data.
+func dataPorts(svc *proxy.Service) []proxy.PortRange {
+	var all []proxy.PortRange
+	if svc.Passive {
+		all = append(all, svc.Ports)
+	}
+	if svc.TLS.PassPorts != (proxy.PortRange{}) {
+		all = append(all, svc.TLS.PassPorts)
+	}
+	return all
+}
+
+// others are the base chains of a hook that a packet meets and that are not ours.
+func (h *host) others(all *rules.Ruleset, j journey) []*rules.Chain {
+	var chains []*rules.Chain
+	for _, c := range all.At(j.hook, j.packet.V6) {
+		if !c.Of("inet", h.file.NFT.Table) {
+			chains = append(chains, c)
+		}
+	}
+	return chains
+}
