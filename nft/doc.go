@@ -36,6 +36,14 @@
 //
 // Opening a pass is one element too, however many are open.
 //
+// # Interception
+//
+// SetIntercept takes connections that others make through this host to listeners of
+// ours. Chain pre jumps to intercept behind enter, so that a pinhole goes first; in
+// it is a rule for each Intercept and family, with sets of ports, interfaces and
+// prefixes that carry the number of the Intercept. In chain input, what has arrived
+// at a control listener is accepted before leave is asked: no pinhole let it in.
+//
 // # Beside other tables
 //
 // An accept in this table is not final: a chain that drops by default needs one

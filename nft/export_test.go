@@ -31,7 +31,7 @@ func (t *Table) ReplaceByDump() error {
 
 func (r *ruleset) ruleHandles() []uint64 {
 	var handles []uint64
-	for _, rule := range r.rules {
+	for _, rule := range r.allRules() {
 		handles = append(handles, rule.Handle)
 	}
 	return handles

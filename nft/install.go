@@ -24,6 +24,7 @@ func (t *Table) install() error {
 		for _, flows := range t.limits {
 			t.rules.addLimit(t.rules.newLimit(flows))
 		}
+		t.rules.intercept = t.rules.newIntercept(t.intercepts)
 		if there != nil {
 			t.conn.DelTable(there)
 		}

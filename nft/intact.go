@@ -46,7 +46,7 @@ func (t *Table) intact() error {
 		return errors.New("the table was replaced by another one")
 	}
 	installed := map[string][]uint64{}
-	for _, r := range t.rules.rules {
+	for _, r := range t.rules.allRules() {
 		installed[r.Chain.Name] = append(installed[r.Chain.Name], r.Handle)
 	}
 	for _, ch := range t.rules.chains {

@@ -71,16 +71,18 @@ func half(a netip.Addr) int {
 func (t *Table) SetListen(listen []netip.AddrPort) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next := newListeners(listen)
-	err := t.commit(func() error {
-		if err := next.minus(t.listen).each(t.rules, t.conn.SetAddElements); err != nil {
-			return err
-		}
-		return t.listen.minus(next).each(t.rules, t.remove)
-	})
-	if err != nil {
+	next := newListeners(slices.Concat(listen, targets(t.intercepts)))
+	if err := t.commit(func() error { return t.enqueueListen(next) }); err != nil {
 		return fmt.Errorf("change the marked listeners: %w", classify(err))
 	}
-	t.listen = next
+	t.marked, t.listen = slices.Clone(listen), next
 	return nil
+}
+
+// enqueueListen adds the change of the marked listeners to the next batch.
+func (t *Table) enqueueListen(next listeners) error {
+	if err := next.minus(t.listen).each(t.rules, t.conn.SetAddElements); err != nil {
+		return err
+	}
+	return t.listen.minus(next).each(t.rules, t.remove)
 }

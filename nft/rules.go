@@ -23,13 +23,7 @@ const ctStatusDNAT = 1 << 5
 // translated; the lookup comes first, since a miss breaks off the rule. What
 // then still dials a relay port of this host has come around the pinholes.
 func (r *ruleset) enterRules(c *nftables.Chain) {
-	for i := range families {
-		f, h := &families[i], &r.halves[i]
-		r.rule(c, slices.Concat(f.isTCP(), f.loadDialled(keyReg, keyReg+f.words()),
-			lookup(h.listen, 0), r.setMark())...)
-	}
-	r.rule(c, slices.Concat(isTCP(), []expr.Any{loadPort(keyReg)}, lookup(r.listenPort, 0), r.setMark())...)
-
+	r.toListeners(c, r.setMark()...)
 	for i := range families {
 		f, h := &families[i], &r.halves[i]
 		dnat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(f.nfproto),
@@ -42,9 +36,20 @@ func (r *ruleset) enterRules(c *nftables.Chain) {
 		[]expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})...)
 }
 
+// toListeners adds rules for connections to the control listeners. A port of any
+// address is one of this host: others may have something there too.
+func (r *ruleset) toListeners(c *nftables.Chain, do ...expr.Any) {
+	for i := range families {
+		f, h := &families[i], &r.halves[i]
+		r.rule(c, slices.Concat(f.isTCP(), f.loadDialled(keyReg, keyReg+f.words()), lookup(h.listen, 0), do)...)
+	}
+	r.rule(c, slices.Concat(isTCP(), []expr.Any{loadPort(keyReg)}, lookup(r.listenPort, 0), isLocal(), do)...)
+}
+
 // leaveRules see the first packet of a marked connection as it leaves. The first
 // rule is what makes a pinhole good for one connection, also for one that leads
-// where it was dialled, which the kernel does not count as translated.
+// where it was dialled, which the kernel does not count as translated. The last one
+// keeps the source of what has no other: an admin's masquerade would change it.
 func (r *ruleset) leaveRules(c *nftables.Chain) {
 	for i := range families {
 		f, h := &families[i], &r.halves[i]
@@ -59,6 +64,9 @@ func (r *ruleset) leaveRules(c *nftables.Chain) {
 		r.rule(c, slices.Concat(original, lookup(h.via, f.value), []expr.Any{snat})...)
 		r.passViaRule(c, f, h)
 		r.rule(c, slices.Concat(f.isFamily(), dnatted(), []expr.Any{f.loadDest(keyReg)}, lookup(h.out, f.value), []expr.Any{snat})...)
+		keep := *snat
+		keep.RegAddrMin = keyReg
+		r.rule(c, slices.Concat(f.isFamily(), dnatted(), []expr.Any{f.loadSource(keyReg), &keep})...)
 	}
 }
 
@@ -91,11 +99,14 @@ func isSYN() []expr.Any {
 	}
 }
 
-// isLocal is fib daddr type local.
-func isLocal() []expr.Any {
+// isLocal is fib daddr type local, notLocal its opposite.
+func isLocal() []expr.Any  { return local(expr.CmpOpEq) }
+func notLocal() []expr.Any { return local(expr.CmpOpNeq) }
+
+func local(op expr.CmpOp) []expr.Any {
 	return []expr.Any{
 		&expr.Fib{Register: keyReg, FlagDADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: keyReg, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
+		&expr.Cmp{Op: op, Register: keyReg, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
 	}
 }
 

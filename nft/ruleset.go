@@ -58,9 +58,12 @@ type ruleset struct {
 	chains     []*nftables.Chain
 	passes     *nftables.Chain
 	limits     map[int]limit
-	rules      []*nftables.Rule
-	mark       uint32
-	timeout    time.Duration
+	rules      []*nftables.Rule // static ones, and those of limits
+
+	intercepted *nftables.Chain
+	intercept   part
+	mark        uint32
+	timeout     time.Duration
 }
 
 func newRuleset(name string, mark uint32, timeout time.Duration, flags nftables.TableFlags) *ruleset {
@@ -80,12 +83,29 @@ func newRuleset(name string, mark uint32, timeout time.Duration, flags nftables.
 	r.enterRules(enter)
 	r.takeRules(take)
 	r.leaveRules(leave)
-	r.base("pre", nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest-1, jump(enter.Name))
-	r.base("output", nftables.ChainHookOutput, *nftables.ChainPriorityNATDest-1, jump(enter.Name))
-	ours := append(r.marked(), jump(leave.Name))
-	r.base("post", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource-1, ours)
-	r.base("input", nftables.ChainHookInput, *nftables.ChainPriorityNATSource-1, ours)
+	r.intercepted = r.chain(interceptChain)
+	r.baseChains(enter.Name, leave.Name)
 	return r
+}
+
+// baseChains hang the others on their hooks.
+func (r *ruleset) baseChains(enter, leave string) {
+	ours := append(r.marked(), jump(leave))
+	pre := r.base("pre", nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest-1)
+	r.rule(pre, jump(enter))
+	r.rule(pre, jump(interceptChain))
+	output := r.base("output", nftables.ChainHookOutput, *nftables.ChainPriorityNATDest-1)
+	r.rule(output, jump(enter))
+	post := r.base("post", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource-1)
+	r.rule(post, ours...)
+	input := r.base("input", nftables.ChainHookInput, *nftables.ChainPriorityNATSource-1)
+	r.toListeners(input, &expr.Verdict{Kind: expr.VerdictAccept})
+	r.rule(input, ours...)
+}
+
+// allRules are the rules in the table, in the order of each chain.
+func (r *ruleset) allRules() []*nftables.Rule {
+	return slices.Concat(r.rules, r.intercept.rules)
 }
 
 func newSet(t *nftables.Table, name string, keyTypes ...nftables.SetDatatype) *nftables.Set {
@@ -157,7 +177,7 @@ func (r *ruleset) enqueue(c *nftables.Conn) error {
 	for _, rule := range r.rules {
 		c.AddRule(rule)
 	}
-	return nil
+	return r.intercept.enqueue(c)
 }
 
 func (r *ruleset) chain(name string) *nftables.Chain {
@@ -166,16 +186,11 @@ func (r *ruleset) chain(name string) *nftables.Chain {
 	return c
 }
 
-func (r *ruleset) base(name string, hook *nftables.ChainHook, priority nftables.ChainPriority, rule any) {
+func (r *ruleset) base(name string, hook *nftables.ChainHook, priority nftables.ChainPriority) *nftables.Chain {
 	c := r.chain(name)
 	accept := nftables.ChainPolicyAccept
 	c.Type, c.Hooknum, c.Priority, c.Policy = nftables.ChainTypeNAT, hook, &priority, &accept
-	switch e := rule.(type) {
-	case expr.Any:
-		r.rule(c, e)
-	case []expr.Any:
-		r.rule(c, e...)
-	}
+	return c
 }
 
 func (r *ruleset) rule(c *nftables.Chain, exprs ...expr.Any) {

@@ -74,18 +74,20 @@ type Table struct {
 
 	// mu is held from the first message enqueued on conn to the end of its
 	// Flush: messages of two callers must not share a batch.
-	mu      sync.Mutex
-	conn    *nftables.Conn // owns the table
-	rules   *ruleset       // as installed last
-	handle  uint64         // of the table as installed last
-	listen  listeners
-	relay   []uint16
-	pass    passTargets
-	limits  []int // the Flows of passes that were opened
-	book    book
-	accepts []*acceptChain
-	swept   bool // accept rules of the dead were looked for
-	closed  bool
+	mu         sync.Mutex
+	conn       *nftables.Conn   // owns the table
+	rules      *ruleset         // as installed last
+	handle     uint64           // of the table as installed last
+	marked     []netip.AddrPort // as SetListen has them
+	intercepts []Intercept
+	listen     listeners // marked, and where connections are intercepted to
+	relay      []uint16
+	pass       passTargets
+	limits     []int // the Flows of passes that were opened
+	book       book
+	accepts    []*acceptChain
+	swept      bool // accept rules of the dead were looked for
+	closed     bool
 
 	handles *netlink.Conn // to ask for handle
 
@@ -103,7 +105,7 @@ func Open(cfg Config) (*Table, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	t := &Table{cfg: cfg, log: cfg.Logger, book: newBook(), listen: newListeners(cfg.Listen), pass: passTargets{{}, {}}}
+	t := &Table{cfg: cfg, log: cfg.Logger, book: newBook(), marked: cfg.Listen, listen: newListeners(cfg.Listen), pass: passTargets{{}, {}}}
 	err := t.take()
 	if err != nil {
 		t.hangUp()
@@ -215,6 +217,7 @@ func (t *Table) Release() error {
 		return ErrClosed
 	}
 	t.book, t.listen, t.relay, t.pass, t.limits = newBook(), listeners{}, nil, passTargets{}, nil
+	t.intercepts = nil
 	err := errors.Join(t.install(), t.setAccept(nil))
 	t.hangUp()
 	if err != nil {

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,10 +30,12 @@ func Ruleset(cfg Config) string {
 	b.WriteString(chainText("leave", leaveText()...))
 	b.WriteString(chainText(takeChain, takeText(setMark)...))
 	b.WriteString(chainText(passChain))
-	b.WriteString(chainText("pre", "type nat hook prerouting priority dstnat - 1; policy accept;", "jump enter"))
+	b.WriteString(chainText(interceptChain))
+	b.WriteString(chainText("pre", "type nat hook prerouting priority dstnat - 1; policy accept;", "jump enter", "jump "+interceptChain))
 	b.WriteString(chainText("output", "type nat hook output priority -101; policy accept;", "jump enter"))
 	b.WriteString(chainText("post", "type nat hook postrouting priority srcnat - 1; policy accept;", ours))
-	b.WriteString(chainText("input", "type nat hook input priority 99; policy accept;", ours))
+	b.WriteString(chainText("input", slices.Concat([]string{"type nat hook input priority 99; policy accept;"},
+		toListenersText("accept"), []string{ours})...))
 	return strings.TrimSuffix(b.String(), "\n") + "}\n"
 }
 
@@ -98,14 +101,18 @@ func chainText(name string, lines ...string) string {
 }
 
 func enterText(setMark string) []string {
-	return []string{
-		"ip daddr . tcp dport @listen4 " + setMark,
-		"ip6 daddr . tcp dport @listen6 " + setMark,
-		"tcp dport @listenport " + setMark,
-		"meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack " + setMark + " dnat ip to ip saddr . ip daddr . tcp dport map @dnat4",
-		"meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack " + setMark + " dnat ip6 to ip6 saddr . ip6 daddr . tcp dport map @dnat6",
+	return append(toListenersText(setMark),
+		"meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack "+setMark+" dnat ip to ip saddr . ip daddr . tcp dport map @dnat4",
+		"meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack "+setMark+" dnat ip6 to ip6 saddr . ip6 daddr . tcp dport map @dnat6",
 		"tcp flags syn / fin,syn,rst,ack jump pass",
-		"tcp dport @relayport fib daddr type local drop",
+		"tcp dport @relayport fib daddr type local drop")
+}
+
+func toListenersText(do string) []string {
+	return []string{
+		"ip daddr . tcp dport @listen4 " + do,
+		"ip6 daddr . tcp dport @listen6 " + do,
+		"tcp dport @listenport fib daddr type local " + do,
 	}
 }
 
@@ -126,7 +133,8 @@ func leaveText() []string {
 			fmt.Sprintf("meta nfproto %s %s %s map @active%s", f.nfproto, snat, dialled, f.suffix),
 			fmt.Sprintf("meta nfproto %s %s %s map @via%s", f.nfproto, snat, dialled, f.suffix),
 			fmt.Sprintf("%s ct original %s saddr . ct original %s daddr . %s daddr map @passvia%s", snat, f.ip, f.ip, f.ip, f.suffix),
-			fmt.Sprintf("ct status dnat %s %s daddr map @out%s", snat, f.ip, f.suffix))
+			fmt.Sprintf("ct status dnat %s %s daddr map @out%s", snat, f.ip, f.suffix),
+			fmt.Sprintf("ct status dnat %s %s saddr", snat, f.ip))
 	}
 	return lines
 }
