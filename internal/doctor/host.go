@@ -69,11 +69,17 @@ func (h *host) number(name string) (int, error) {
 
 // setSysctl is the command that sets a parameter, and what keeps it.
 func setSysctl(name, value string) (mend []string, keep string) {
-	if !strings.Contains(name, ".") {
-		name = strings.ReplaceAll(name, "/", ".")
-	}
+	name = dotted(name)
 	return []string{fmt.Sprintf("sysctl -w %s=%s", name, value)},
 		fmt.Sprintf("write %s = %s into a file of /etc/sysctl.d", name, value)
+}
+
+// dotted is the name of a parameter as people write it, where that is possible.
+func dotted(name string) string {
+	if strings.Contains(name, ".") {
+		return name
+	}
+	return strings.ReplaceAll(name, "/", ".")
 }
 
 func readLinks() (map[netip.Addr]string, error) {

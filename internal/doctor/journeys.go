@@ -115,9 +115,13 @@ func (h *host) forwarded(svc *proxy.Service, l, b netip.AddrPort, client netip.P
 	return all
 }
 
-// relayed are data connections that end at this host.
+// relayed are data connections that end at this host, on a port that the kernel
+// chose for us.
 func (h *host) relayed(svc *proxy.Service, l netip.AddrPort, client netip.Prefix) []journey {
 	in := rules.Packet{V6: l.Addr().Is6(), From: client, In: h.link(l.Addr()), ToHost: true, Mark: h.file.NFT.Mark, Translated: true}
+	if local, err := h.localPorts(); err == nil {
+		in.ToPorts = rules.Ports(local)
+	}
 	var all []journey
 	if svc.Passive {
 		all = append(all, journey{what: fmt.Sprintf("relayed data to %v", l.Addr()), hook: unix.NF_INET_LOCAL_IN, packet: in})
@@ -125,7 +129,8 @@ func (h *host) relayed(svc *proxy.Service, l netip.AddrPort, client netip.Prefix
 	for _, b := range svc.Backends {
 		if svc.Active && !b.Addr().IsLoopback() {
 			inside, _ := routeTo(b.Addr(), svc.SourceAddress)
-			p := rules.Packet{V6: b.Addr().Is6(), From: single(b.Addr()), In: inside, ToHost: true, Mark: h.file.NFT.Mark, Translated: true}
+			p := in
+			p.V6, p.From, p.In = b.Addr().Is6(), single(b.Addr()), inside
 			all = append(all, journey{what: fmt.Sprintf("relayed data from %v", b.Addr()), hook: unix.NF_INET_LOCAL_IN, packet: p})
 		}
 	}

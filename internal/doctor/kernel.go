@@ -38,7 +38,7 @@ func forwarding(_ context.Context, h *host) ([]Finding, error) {
 			}
 			if on == "0" {
 				f := Finding{
-					Severity: Error, About: s, Seen: fmt.Sprintf("the kernel does not forward %s: %s = 0", familyName(v6), s),
+					Severity: Error, About: s, Seen: fmt.Sprintf("the kernel does not forward %s: %s = 0", familyName(v6), dotted(s)),
 					Why: "logins work, but no data connection can pass; the daemon is not ready without it",
 				}
 				f.Mend, f.Keep = setSysctl(s, "1")
@@ -135,7 +135,7 @@ func conntrackAccounting(_ context.Context, h *host) ([]Finding, error) {
 		return nil, notLoaded(err)
 	}
 	f := Finding{
-		Severity: Notice, About: parameter, Seen: "conntrack does not count bytes: " + parameter + " = 0",
+		Severity: Notice, About: parameter, Seen: "conntrack does not count bytes: " + dotted(parameter) + " = 0",
 		Why: "the sizes of transfers are not known; ftpgate run turns it on, if it may",
 	}
 	f.Mend, f.Keep = setSysctl(parameter, "1")

@@ -63,5 +63,5 @@ func freeBit(h *host, all *rules.Ruleset) string {
 			return fmt.Sprintf("write mark = \"0x%08x\" in [nft], a bit that no rule uses, restart ftpgate, and change your accept rules", mark)
 		}
 	}
-	return fmt.Sprintf("no bit is free: have that rule change its own bits alone, e.g. ct mark set ct mark & 0x%08x | VALUE", ^h.file.NFT.Mark)
+	return fmt.Sprintf("no bit is free: have that rule change its own bits alone, e.g. ct mark set ct mark & 0x%08x | VALUE", h.file.NFT.Mark)
 }

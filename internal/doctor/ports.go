@@ -14,13 +14,9 @@ import (
 // portRange compares ports with what the kernel gives to connections of this
 // host by itself.
 func portRange(_ context.Context, h *host) ([]Finding, error) {
-	text, err := h.sysctl("net/ipv4/ip_local_port_range")
+	local, err := h.localPorts()
 	if err != nil {
 		return nil, err
-	}
-	var local proxy.PortRange
-	if _, err := fmt.Sscan(text, &local.First, &local.Last); err != nil {
-		return nil, fmt.Errorf("read ip_local_port_range, %q: %w", text, err)
 	}
 	reserved, err := h.sysctl("net/ipv4/ip_local_reserved_ports")
 	if err != nil {
@@ -46,6 +42,18 @@ func portRange(_ context.Context, h *host) ([]Finding, error) {
 		reserved = value // the next command has all of it
 	}
 	return found, nil
+}
+
+// localPorts are those that the kernel gives away by itself.
+func (h *host) localPorts() (local proxy.PortRange, err error) {
+	text, err := h.sysctl("net/ipv4/ip_local_port_range")
+	if err != nil {
+		return local, err
+	}
+	if _, err := fmt.Sscan(text, &local.First, &local.Last); err != nil {
+		return local, fmt.Errorf("read ip_local_port_range, %q: %w", text, err)
+	}
+	return local, nil
 }
 
 // ranges are the ports that clients dial for data, each range once.

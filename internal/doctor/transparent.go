@@ -27,7 +27,7 @@ func (h *host) reversePath(t transparent) ([]Finding, error) {
 		if marked.value != 0 {
 			f := Finding{
 				Severity: Error, About: marked.parameter,
-				Seen: fmt.Sprintf("the source of packets on %s is checked with their mark: %s = %d", link, marked.parameter, marked.value),
+				Seen: fmt.Sprintf("the source of packets on %s is checked with their mark: %s = %d", link, dotted(marked.parameter), marked.value),
 				Why:  "the kernel drops what servers answer to a client's address (source = \"client\")",
 			}
 			f.Mend, f.Keep = setSysctl(marked.parameter, "0")
@@ -40,7 +40,7 @@ func (h *host) reversePath(t transparent) ([]Finding, error) {
 		if strict.value == 1 {
 			f := Finding{
 				Severity: Warning, About: strict.parameter,
-				Seen: fmt.Sprintf("the source of packets on %s is checked strictly: %s = 1", link, strict.parameter),
+				Seen: fmt.Sprintf("the source of packets on %s is checked strictly: %s = 1", link, dotted(strict.parameter)),
 				Why:  "what a server sends to a client's address is dropped where the route back to that server leads elsewhere",
 			}
 			f.Mend, f.Keep = setSysctl(strict.parameter, "2")

@@ -74,6 +74,16 @@ func (p *patient) command(args ...string) *lab.Cmd {
 	return cmd
 }
 
+// make makes a fault: by a ruleset, or by a command line.
+func (p *patient) make(fault string) {
+	p.t.Helper()
+	if strings.HasPrefix(fault, "table ") {
+		p.load(fault)
+	} else {
+		p.shell(fault)
+	}
+}
+
 // shell runs a command line as an admin would type it.
 func (p *patient) shell(line string) {
 	p.t.Helper()
@@ -82,9 +92,12 @@ func (p *patient) shell(line string) {
 	}
 }
 
-// load loads a ruleset.
+// load loads a ruleset. nft wants a line end before a brace that closes a block.
 func (p *patient) load(ruleset string) {
 	p.t.Helper()
+	for _, end := range []string{"} }", "} }", "; }"} {
+		ruleset = strings.ReplaceAll(ruleset, end, end[:1]+"\n}")
+	}
 	cmd := p.command("nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(ruleset)
 	if out, err := cmd.CombinedOutput(); err != nil {
