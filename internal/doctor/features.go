@@ -130,7 +130,7 @@ func descriptors(_ context.Context, h *host) ([]Finding, error) {
 	f := Finding{
 		Severity: Warning, About: "limits.sessions",
 		Why:  "when they are used up no connection can be accepted or dialled",
-		Edit: fmt.Sprintf("write LimitNOFILE=%d into the daemon's unit, or a smaller limits.sessions", need),
+		Edit: fmt.Sprintf("write LimitNOFILE=%d into the daemon's unit and restart it, or a smaller limits.sessions", need),
 	}
 	d := h.daemon()
 	limit, err := processLimit(d)
@@ -140,16 +140,9 @@ func descriptors(_ context.Context, h *host) ([]Finding, error) {
 	who := "a daemon that is started from here"
 	if d.runs && d.ours {
 		who = holder(d.Process, true)
-		f.Mend = []string{prlimit(d.PID, need)}
-		f.Keep = fmt.Sprintf("write LimitNOFILE=%d into the daemon's unit", need)
-		f.Edit = "or write a smaller limits.sessions"
 	}
 	f.Seen = fmt.Sprintf("%d sessions may need %d open files; %s may have %d", sessions, need, who, limit)
 	return []Finding{f}, nil
-}
-
-func prlimit(pid int, n uint64) string {
-	return fmt.Sprintf("prlimit --pid %d --nofile=%d:%[2]d", pid, n)
 }
 
 // processLimit is the number of files that the daemon may open. Go raises the

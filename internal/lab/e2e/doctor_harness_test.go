@@ -53,6 +53,7 @@ func firewallPrograms(t testing.TB) string {
 	dir := t.TempDir()
 	for name, program := range map[string]string{
 		"nft": "/usr/sbin/nft", "iptables": "/usr/sbin/iptables-nft", "ip6tables": "/usr/sbin/ip6tables-nft",
+		"iptables-legacy": "/usr/sbin/iptables-legacy",
 	} {
 		if _, err := os.Stat(filepath.Join(cache, "tree", program)); err != nil {
 			t.Fatalf("the tree is of an older list of packages (get it anew with: make fetch): %v", err)
@@ -195,4 +196,21 @@ func wantCommand(t *testing.T, f doctor.Finding, want string) {
 	if len(f.Mend) != 1 || f.Mend[0] != want {
 		t.Errorf("%s is mended by\n\t%s\nwant\n\t%s", f.Check, strings.Join(f.Mend, "\n\t"), want)
 	}
+}
+
+// listener is another program of the host that listens.
+func (p *patient) listener(address string, port uint16) *lab.Cmd {
+	p.t.Helper()
+	const script = `import signal, socket, sys
+s = socket.create_server((sys.argv[1], int(sys.argv[2])))
+print("listens", flush=True)
+signal.pause()`
+	cmd := p.tree.Command(p.t.Context(), p.lab.Gateway, nil, "python3", "-B", "-c", script, address, fmt.Sprint(port))
+	said := &syncBuffer{}
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	eventually(p.t, "the other program listens", func() bool { return strings.Contains(said.String(), "listens") })
+	return cmd
 }
