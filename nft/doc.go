@@ -36,6 +36,11 @@
 //
 // Opening a pass is one element too, however many are open.
 //
+// Pinholes with Peers have maps of their own for each length of prefix that was
+// asked for, wide4_24 and so on: the rules in chain wide cut the source to that
+// length and look up what is left, those in wideused delete it in the same way. Sources
+// that are not the target's are in widevia4_24, and widekeep4_24 names those that stay.
+//
 // # Interception
 //
 // SetIntercept takes connections that others make through this host to listeners of

@@ -21,6 +21,11 @@ func (t *Table) Open(p Pinhole) error {
 	if p.Flows > 0 {
 		return wrap("open", p, t.openPass(p))
 	}
+	if p.Peers > 0 {
+		if err := t.addWide(p.wideKey()); err != nil {
+			return wrap("open", p, classify(err))
+		}
+	}
 	now := time.Now()
 	before, was := t.book.open[p.key()]
 	kind, fresh := t.book.place(p, now)
@@ -115,8 +120,7 @@ func (t *Table) Renew(p Pinhole) error {
 	err = t.commit(func() error {
 		// Plain deletion, not destruction: it fails, and with it the whole
 		// transaction, when the pinhole is gone.
-		h := &t.rules.halves[half(p.From)]
-		if err := t.conn.SetDeleteElements(h.dnat, r.dnatElement()); err != nil {
+		if err := t.conn.SetDeleteElements(t.rules.pinholeSet(p), r.dnatElement()); err != nil {
 			return err
 		}
 		if err := t.removeSource(r); err != nil {
@@ -161,20 +165,16 @@ func (t *Table) commit(enqueue func() error) error {
 
 // enqueue adds a pinhole's elements to the next batch: the usual one has one.
 func (t *Table) enqueue(p Pinhole, kind sourceKind, fresh bool) error {
-	h := &t.rules.halves[half(p.From)]
 	var err error
-	switch {
-	case kind == sourceActive:
-		err = t.conn.SetAddElements(h.active, p.sourceElement())
-	case kind == sourceVia:
-		err = t.conn.SetAddElements(h.via, p.sourceElement())
-	case fresh:
+	if s := t.rules.sourceSet(p, kind); s != nil {
+		err = t.conn.SetAddElements(s, p.sourceElement())
+	} else if fresh {
 		err = t.enqueueFresh(p)
 	}
 	if err != nil {
 		return err
 	}
-	return t.conn.SetAddElements(h.dnat, p.dnatElement())
+	return t.conn.SetAddElements(t.rules.pinholeSet(p), p.dnatElement())
 }
 
 // enqueueFresh writes the permanent element of a target, which may have another.
@@ -201,20 +201,15 @@ func (t *Table) makeRoom(before record, p Pinhole) error {
 }
 
 func (t *Table) removeAll(r record) error {
-	h := &t.rules.halves[half(r.From)]
-	if err := t.remove(h.dnat, r.dnatElement()); err != nil {
+	if err := t.remove(t.rules.pinholeSet(r.Pinhole), r.dnatElement()); err != nil {
 		return err
 	}
 	return t.removeSource(r)
 }
 
 func (t *Table) removeSource(r record) error {
-	h := &t.rules.halves[half(r.From)]
-	switch r.source {
-	case sourceActive:
-		return t.remove(h.active, r.sourceElement())
-	case sourceVia:
-		return t.remove(h.via, r.sourceElement())
+	if s := t.rules.sourceSet(r.Pinhole, r.source); s != nil {
+		return t.remove(s, r.sourceElement())
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (t *Table) closedByOthers(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("list pinholes: %w", err)
 	}
-	used, err := t.usedKeys() // after the list: what was used up before is known by now
+	used, err := t.usedFlows() // after the list: what was used up before is known by now
 	if err != nil {
 		return fmt.Errorf("tell used pinholes from open ones: %w", err)
 	}
@@ -73,7 +73,7 @@ func (t *Table) closedByOthers(now time.Time) error {
 		there[l.key()] = true
 	}
 	for k, r := range t.book.open {
-		if !r.used && !used[k] && !there[k] && now.Before(r.deadline.Add(-slack)) {
+		if !r.used && !used.has(r.Pinhole) && !there[k] && now.Before(r.deadline.Add(-slack)) {
 			return fmt.Errorf("pinhole %v was removed", r.Pinhole)
 		}
 	}

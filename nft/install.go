@@ -24,6 +24,9 @@ func (t *Table) install() error {
 		for _, flows := range t.limits {
 			t.rules.addLimit(t.rules.newLimit(flows))
 		}
+		for _, k := range t.lengths {
+			t.rules.addWide(k, t.rules.newWide(k))
+		}
 		t.rules.intercept = t.rules.newIntercept(t.intercepts)
 		if there != nil {
 			t.conn.DelTable(there)

@@ -67,25 +67,17 @@ func listAll(c *nftables.Conn, r *ruleset) ([]Listed, error) {
 
 // list joins a family's pinholes with their sources.
 func list(c *nftables.Conn, f *family, h *halfMaps) ([]Listed, error) {
-	dnat, err := c.GetSetElements(h.dnat)
+	sets, err := c.GetSets(h.dnat.Table)
 	if err != nil {
 		return nil, err
 	}
-	passes, err := listPasses(c, f, h)
-	if err != nil || len(dnat)+len(passes) == 0 {
+	all, err := listPinholes(c, f, sets)
+	if err != nil {
 		return nil, err
 	}
-	sources := map[key]netip.AddrPort{}
-	for _, s := range []*nftables.Set{h.via, h.active} {
-		elements, err := c.GetSetElements(s)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range elements {
-			if k, ok := parseOriginal(e.Key); ok {
-				sources[k] = parseSource(e.Val)
-			}
-		}
+	passes, err := listPasses(c, f, h, sets)
+	if err != nil || len(all)+len(passes) == 0 {
+		return nil, err
 	}
 	out := map[netip.Addr]netip.AddrPort{}
 	elements, err := c.GetSetElements(h.out)
@@ -97,43 +89,59 @@ func list(c *nftables.Conn, f *family, h *halfMaps) ([]Listed, error) {
 			out[a] = parseSource(e.Val)
 		}
 	}
-	all := join(dnat, sources, out, h.dnat.Timeout)
-	for _, l := range passes {
-		if !l.Source.IsValid() {
-			source := out[l.To.Addr()]
-			l.Source = l.source(source.Addr(), source.Port())
+	all = append(all, passes...)
+	for i := range all {
+		l := &all[i]
+		if l.Timeout == 0 { // the kernel does not say one that is the map's own
+			l.Timeout = h.dnat.Timeout
 		}
-		l.Source = l.source(l.Source.Addr(), 0)
-		all = append(all, l)
+		if !l.Source.IsValid() {
+			l.Source = out[l.To.Addr()]
+		}
+		l.Source = l.source(l.Source.Addr(), l.Source.Port())
 	}
 	slices.SortFunc(all, func(a, b Listed) int {
-		return cmp.Or(a.At.Compare(b.At), a.From.Compare(b.From), a.To.Compare(b.To))
+		return cmp.Or(a.At.Compare(b.At), a.From.Compare(b.From), a.To.Compare(b.To), cmp.Compare(a.Peers, b.Peers))
 	})
 	return all, nil
 }
 
-// join makes pinholes of the elements. The kernel does not say a timeout that is
-// the map's own.
-func join(dnat []nftables.SetElement, sources map[key]netip.AddrPort, out map[netip.Addr]netip.AddrPort, timeout time.Duration) []Listed {
-	all := make([]Listed, 0, len(dnat))
-	for _, e := range dnat {
-		k, ok := parseOriginal(e.Key)
-		to, ok2 := parseAddrPort(e.Val)
-		if !ok || !ok2 {
-			continue // not written by us
+// listPinholes reads one family's pinholes, and the sources that are their own.
+// Which lengths of prefixes there are only the kernel knows, of a table that
+// another process has.
+func listPinholes(c *nftables.Conn, f *family, sets []*nftables.Set) ([]Listed, error) {
+	var all []Listed
+	sources := map[key]netip.AddrPort{}
+	for _, s := range sets {
+		pinholes, peers := holdsPinholes(s.Name, f)
+		if !pinholes && peers < 0 {
+			continue
 		}
-		source, ok := sources[k]
-		if !ok {
-			source = out[to.Addr()]
+		elements, err := c.GetSetElements(s)
+		if err != nil {
+			return nil, err
 		}
-		p := Pinhole{From: k.from, At: k.at, To: to, Timeout: e.Timeout, Comment: e.Comment}
-		p.Source = p.source(source.Addr(), source.Port())
-		if p.Timeout == 0 {
-			p.Timeout = timeout
+		for _, e := range elements {
+			k, ok := parseOriginal(e.Key)
+			if !ok {
+				continue // not written by us
+			}
+			k.peers = max(peers, 0)
+			if !pinholes {
+				sources[k] = parseSource(e.Val)
+				if !s.IsMap { // whoever comes keeps his own
+					sources[k] = netip.AddrPortFrom(k.from, 0)
+				}
+			} else if to, ok := parseAddrPort(e.Val); ok {
+				p := Pinhole{From: k.from, Peers: k.peers, At: k.at, To: to, Timeout: cmp.Or(e.Timeout, s.Timeout), Comment: e.Comment}
+				all = append(all, Listed{p, e.Expires})
+			}
 		}
-		all = append(all, Listed{p, e.Expires})
 	}
-	return all
+	for i := range all {
+		all[i].Source = sources[all[i].key()]
+	}
+	return all, nil
 }
 
 func parseSource(b []byte) netip.AddrPort {
@@ -157,7 +165,7 @@ func (t *Table) CloseAll() (int, error) {
 		return 0, fmt.Errorf("close all pinholes of table inet %s: %w", t.cfg.Name, err)
 	}
 	t.book.open, t.book.passes, t.book.spent = map[key]record{}, map[passKey]pass{}, nil
-	t.limits = nil
+	t.limits, t.lengths = nil, nil
 	if err := t.install(); err != nil {
 		return 0, fmt.Errorf("close all pinholes of table inet %s: %w", t.cfg.Name, err)
 	}
@@ -195,6 +203,6 @@ func (l Listed) String() string {
 		return fmt.Sprintf("%v . %v . %v timeout %v expires %v comment %q, %d at a time", l.From, l.At.Addr(), l.To.Addr(),
 			l.Timeout, l.Remaining.Round(time.Millisecond), l.Comment, l.Flows)
 	}
-	return fmt.Sprintf("%v . %v . %d timeout %v expires %v comment %q : %v . %d", l.From, l.At.Addr(), l.At.Port(),
+	return fmt.Sprintf("%v . %v . %d timeout %v expires %v comment %q : %v . %d", l.from(), l.At.Addr(), l.At.Port(),
 		l.Timeout, l.Remaining.Round(time.Millisecond), l.Comment, l.To.Addr(), l.To.Port())
 }

@@ -93,9 +93,13 @@ func closeElements(c *nftables.Conn, destroy bool, sets ...*nftables.Set) (int, 
 // admits reports whether a set's elements let somebody in; others say from which
 // source.
 func admits(s *nftables.Set) bool {
-	_, pass4 := passSetFlows(s.Name, &families[0])
-	_, pass6 := passSetFlows(s.Name, &families[1])
-	return strings.HasPrefix(s.Name, "dnat") || pass4 || pass6
+	for i := range families {
+		_, pass := passSetFlows(s.Name, &families[i])
+		if pinholes, _ := holdsPinholes(s.Name, &families[i]); pass || pinholes {
+			return true
+		}
+	}
+	return strings.HasPrefix(s.Name, "dnat") // another version's
 }
 
 // refreshed returns the elements as they would be added, not as they were read.

@@ -181,11 +181,7 @@ func parsePass(e nftables.SetElement) (Pinhole, bool) {
 
 // listPasses lists a family's passes, with the sources that are their own. Which
 // limits there are only the kernel knows, of a table that another process has.
-func listPasses(c *nftables.Conn, f *family, h *halfMaps) ([]Listed, error) {
-	sets, err := c.GetSets(h.dnat.Table)
-	if err != nil {
-		return nil, err
-	}
+func listPasses(c *nftables.Conn, f *family, h *halfMaps, sets []*nftables.Set) ([]Listed, error) {
 	var all []Listed
 	for _, s := range sets {
 		flows, ok := passSetFlows(s.Name, f)

@@ -14,6 +14,9 @@ import (
 // family; IPv4 addresses mapped into IPv6 count as IPv4. Without a Source the
 // connection keeps its own, as one to a listener of the gateway host should.
 //
+// With Peers, such as 24, one connection from anywhere in From's prefix passes.
+// Source has no port then. A pinhole for From alone goes before one with Peers.
+//
 // With Flows it is a pass: At, To and Source have no ports, and it admits From
 // to all ports that SetPass declared for To, each to the port that it leads to,
 // again and again, Flows connections at a time, until it expires unrenewed or is
@@ -22,6 +25,7 @@ import (
 // and the Flows and Source of who opened or renewed it last are those of all.
 type Pinhole struct {
 	From    netip.Addr     // who may dial
+	Peers   int            // not 0: any one address that has so many bits in common with From
 	At      netip.AddrPort // the address and port that it dials
 	To      netip.AddrPort // where the kernel takes it
 	Source  netip.AddrPort // what it leaves from; zero: From. Port 0: the port it came from, or any when that is taken
@@ -38,18 +42,27 @@ type Listed struct {
 
 func (p Pinhole) String() string {
 	if !p.Source.IsValid() {
-		return fmt.Sprintf("%v -> %v -> %v", p.From, p.At, p.To)
+		return fmt.Sprintf("%s -> %v -> %v", p.from(), p.At, p.To)
 	}
-	return fmt.Sprintf("%v -> %v -> %v from %v", p.From, p.At, p.To, p.Source)
+	return fmt.Sprintf("%s -> %v -> %v from %v", p.from(), p.At, p.To, p.Source)
+}
+
+// from is who may dial, in words.
+func (p Pinhole) from() string {
+	if p.Peers > 0 {
+		return fmt.Sprintf("%v/%d", p.From, p.Peers)
+	}
+	return p.From.String()
 }
 
 // key is what a pinhole matches: it can be open once.
 type key struct {
-	from netip.Addr
-	at   netip.AddrPort
+	from  netip.Addr
+	at    netip.AddrPort
+	peers int
 }
 
-func (p Pinhole) key() key { return key{p.From, p.At} }
+func (p Pinhole) key() key { return key{p.From, p.At, p.Peers} }
 
 // maxComment keeps under the 128 bytes that nft shows, its zero byte included.
 const maxComment = 120
@@ -73,6 +86,9 @@ func (p Pinhole) normal(timeout time.Duration) (Pinhole, error) {
 	}
 	if p.Source.Port() != 0 && !p.Source.IsValid() {
 		return p, fmt.Errorf("pinhole %v: needs an address to its source port", p)
+	}
+	if err := p.checkPeers(); err != nil {
+		return p, fmt.Errorf("pinhole %v: %w", p, err)
 	}
 	if p.Flows != 0 {
 		if err := p.checkPass(); err != nil {
@@ -138,15 +154,16 @@ func (p Pinhole) dnatElement() []nftables.SetElement {
 	}}
 }
 
-// sourceElement is for active (with a port) or via (without). It outlives the
-// pinhole's own element by a second, so that whoever passes finds his source.
+// sourceElement is for active (with a port) or via (without), or for the set of
+// those that keep their source, whoever comes. It outlives the pinhole's own
+// element by a second, so that whoever passes finds his source.
 func (p Pinhole) sourceElement() []nftables.SetElement {
-	e := nftables.SetElement{
-		Key: p.key().original(), Val: p.sourceAddr().AsSlice(),
-		Timeout: p.Timeout + time.Second, Comment: p.Comment,
-	}
-	if p.Source.Port() != 0 {
+	e := nftables.SetElement{Key: p.key().original(), Timeout: p.Timeout + time.Second, Comment: p.Comment}
+	switch {
+	case p.Source.Port() != 0:
 		e.Val = appendAddrPort(nil, p.Source)
+	case p.Source.IsValid() || p.Peers == 0:
+		e.Val = p.sourceAddr().AsSlice()
 	}
 	return []nftables.SetElement{e}
 }

@@ -16,7 +16,7 @@ func (t *Table) restore(now time.Time) (int, error) {
 	if err != nil || len(t.book.open) == 0 {
 		return passes, err
 	}
-	used, err := t.usedKeys()
+	used, err := t.usedFlows()
 	if err != nil {
 		return 0, fmt.Errorf("restore pinholes: tell used from open: %w", err)
 	}
@@ -26,7 +26,7 @@ func (t *Table) restore(now time.Time) (int, error) {
 	for records := range slices.Chunk(slices.Collect(maps.Values(t.book.open)), batch) {
 		for _, r := range records {
 			left := r.deadline.Add(-slack).Sub(now).Truncate(time.Millisecond)
-			if r.used || used[r.key()] || left <= 0 {
+			if r.used || used.has(r.Pinhole) || left <= 0 {
 				delete(t.book.open, r.key())
 				continue
 			}
@@ -66,17 +66,4 @@ func (t *Table) restorePasses(now time.Time) (int, error) {
 		}
 	}
 	return restored, nil
-}
-
-// usedKeys are the keys of pinholes through which a connection came.
-func (t *Table) usedKeys() (map[key]bool, error) {
-	flows, err := t.flows.Dump(t.cfg.Mark, t.cfg.Mark)
-	if err != nil {
-		return nil, err
-	}
-	used := make(map[key]bool, len(flows))
-	for _, f := range flows {
-		used[key{f.Orig.Src.Addr(), f.Orig.Dst}] = true
-	}
-	return used, nil
 }

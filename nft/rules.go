@@ -31,6 +31,7 @@ func (r *ruleset) enterRules(c *nftables.Chain) {
 		r.rule(c, slices.Concat(f.isTCP(), isSYN(), f.loadPacket(),
 			lookup(h.dnat, f.value), r.setMark(), []expr.Any{dnat})...)
 	}
+	r.rule(c, slices.Concat(isTCP(), isSYN(), []expr.Any{jump(wideChain)})...)
 	r.rule(c, slices.Concat(isTCP(), isSYN(), []expr.Any{jump(passChain)})...)
 	r.rule(c, slices.Concat(isTCP(), []expr.Any{loadPort(keyReg)}, lookup(r.relayPort, 0), isLocal(),
 		[]expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})...)
@@ -46,11 +47,12 @@ func (r *ruleset) toListeners(c *nftables.Chain, do ...expr.Any) {
 	r.rule(c, slices.Concat(isTCP(), []expr.Any{loadPort(keyReg)}, lookup(r.listenPort, 0), isLocal(), do)...)
 }
 
-// leaveRules see the first packet of a marked connection as it leaves. The first
-// rule is what makes a pinhole good for one connection, also for one that leads
-// where it was dialled, which the kernel does not count as translated. The last one
-// keeps the source of what has no other: an admin's masquerade would change it.
+// leaveRules see the first packet of a marked connection as it leaves. Deletion is
+// what makes a pinhole good for one connection, also for one that leads where it
+// was dialled, which the kernel does not count as translated. The last rule keeps
+// the source of what has no other: an admin's masquerade would change it.
 func (r *ruleset) leaveRules(c *nftables.Chain) {
+	r.rule(c, jump(wideUsedChain))
 	for i := range families {
 		f, h := &families[i], &r.halves[i]
 		original := append(f.isFamily(), f.loadOriginal()...)

@@ -62,17 +62,21 @@ type ruleset struct {
 
 	intercepted *nftables.Chain
 	intercept   part
-	mark        uint32
-	timeout     time.Duration
+
+	wide, wideUsed *nftables.Chain
+	wides          map[wideKey]wides
+	wideOrder      []wideKey // in which their rules came
+	mark           uint32
+	timeout        time.Duration
 }
 
 func newRuleset(name string, mark uint32, timeout time.Duration, flags nftables.TableFlags) *ruleset {
 	r := &ruleset{
 		table: &nftables.Table{Name: name, Family: nftables.TableFamilyINet, Flags: flags},
-		mark:  mark, timeout: timeout, limits: map[int]limit{},
+		mark:  mark, timeout: timeout, limits: map[int]limit{}, wides: map[wideKey]wides{},
 	}
 	for i := range families {
-		r.halves[i] = newHalf(r.table, &families[i], timeout)
+		r.halves[i] = r.newHalf(&families[i])
 	}
 	r.listenPort = newSet(r.table, "listenport", nftables.TypeInetService)
 	r.relayPort = newSet(r.table, "relayport", nftables.TypeInetService)
@@ -80,6 +84,7 @@ func newRuleset(name string, mark uint32, timeout time.Duration, flags nftables.
 	enter, leave := r.chain("enter"), r.chain("leave")
 	take := r.chain(takeChain)
 	r.passes = r.chain(passChain)
+	r.wide, r.wideUsed = r.chain(wideChain), r.chain(wideUsedChain)
 	r.enterRules(enter)
 	r.takeRules(take)
 	r.leaveRules(leave)
@@ -105,7 +110,11 @@ func (r *ruleset) baseChains(enter, leave string) {
 
 // allRules are the rules in the table, in the order of each chain.
 func (r *ruleset) allRules() []*nftables.Rule {
-	return slices.Concat(r.rules, r.intercept.rules)
+	all := slices.Concat(r.rules, r.intercept.rules)
+	for _, k := range r.wideOrder {
+		all = append(all, r.wides[k].rules...)
+	}
+	return all
 }
 
 func newSet(t *nftables.Table, name string, keyTypes ...nftables.SetDatatype) *nftables.Set {
@@ -123,13 +132,18 @@ func concat(types []nftables.SetDatatype) nftables.SetDatatype {
 	return nftables.MustConcatSetType(types...)
 }
 
-func newHalf(t *nftables.Table, f *family, timeout time.Duration) halfMaps {
-	port := nftables.TypeInetService
+// pinholeMap is a map whose key is that of a pinhole.
+func (r *ruleset) pinholeMap(name string, f *family, data nftables.SetDatatype) *nftables.Set {
+	s := newSet(r.table, name, f.addr, f.addr, nftables.TypeInetService)
+	s.IsMap, s.DataType = true, data
+	s.HasTimeout, s.Timeout, s.Size = true, r.timeout, mapSize
+	return s
+}
+
+func (r *ruleset) newHalf(f *family) halfMaps {
+	t, timeout, port := r.table, r.timeout, nftables.TypeInetService
 	pinholes := func(name string, data ...nftables.SetDatatype) *nftables.Set {
-		s := newSet(t, name+f.suffix, f.addr, f.addr, port)
-		s.IsMap, s.DataType = true, concat(data)
-		s.HasTimeout, s.Timeout, s.Size = true, timeout, mapSize
-		return s
+		return r.pinholeMap(name+f.suffix, f, concat(data))
 	}
 	h := halfMaps{
 		dnat:   pinholes("dnat", f.addr, port),
@@ -176,6 +190,11 @@ func (r *ruleset) enqueue(c *nftables.Conn) error {
 	}
 	for _, rule := range r.rules {
 		c.AddRule(rule)
+	}
+	for _, k := range r.wideOrder {
+		if err := r.wides[k].enqueue(c); err != nil {
+			return err
+		}
 	}
 	return r.intercept.enqueue(c)
 }

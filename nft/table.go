@@ -83,7 +83,8 @@ type Table struct {
 	listen     listeners // marked, and where connections are intercepted to
 	relay      []uint16
 	pass       passTargets
-	limits     []int // the Flows of passes that were opened
+	limits     []int     // the Flows of passes that were opened
+	lengths    []wideKey // the Peers of pinholes that were opened
 	book       book
 	accepts    []*acceptChain
 	swept      bool // accept rules of the dead were looked for
@@ -217,7 +218,7 @@ func (t *Table) Release() error {
 		return ErrClosed
 	}
 	t.book, t.listen, t.relay, t.pass, t.limits = newBook(), listeners{}, nil, passTargets{}, nil
-	t.intercepts = nil
+	t.intercepts, t.lengths = nil, nil
 	err := errors.Join(t.install(), t.setAccept(nil))
 	t.hangUp()
 	if err != nil {

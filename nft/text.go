@@ -30,6 +30,8 @@ func Ruleset(cfg Config) string {
 	b.WriteString(chainText("leave", leaveText()...))
 	b.WriteString(chainText(takeChain, takeText(setMark)...))
 	b.WriteString(chainText(passChain))
+	b.WriteString(chainText(wideChain))
+	b.WriteString(chainText(wideUsedChain))
 	b.WriteString(chainText(interceptChain))
 	b.WriteString(chainText("pre", "type nat hook prerouting priority dstnat - 1; policy accept;", "jump enter", "jump "+interceptChain))
 	b.WriteString(chainText("output", "type nat hook output priority -101; policy accept;", "jump enter"))
@@ -104,6 +106,7 @@ func enterText(setMark string) []string {
 	return append(toListenersText(setMark),
 		"meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack "+setMark+" dnat ip to ip saddr . ip daddr . tcp dport map @dnat4",
 		"meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack "+setMark+" dnat ip6 to ip6 saddr . ip6 daddr . tcp dport map @dnat6",
+		"tcp flags syn / fin,syn,rst,ack jump wide",
 		"tcp flags syn / fin,syn,rst,ack jump pass",
 		"tcp dport @relayport fib daddr type local drop")
 }
@@ -124,7 +127,7 @@ func takeText(setMark string) []string {
 }
 
 func leaveText() []string {
-	var lines []string
+	lines := []string{"jump wideused"}
 	for _, f := range []struct{ nfproto, ip, suffix string }{{"ipv4", "ip", "4"}, {"ipv6", "ip6", "6"}} {
 		dialled := fmt.Sprintf("ct original %s saddr . ct original %s daddr . ct original proto-dst", f.ip, f.ip)
 		snat := fmt.Sprintf("snat %s to", f.ip)
