@@ -83,7 +83,7 @@ func backendPASV(_ context.Context, h *host) ([]Finding, error) {
 			continue
 		}
 		f := Finding{
-			Severity: Error, About: t.about(), Seen: fmt.Sprintf("the backend %v of service %s answers a passive set-up with %q", t.at, t.svc.Name, r),
+			Severity: Error, About: t.about(), Seen: fmt.Sprintf("the backend %v of service %s answers a passive set-up with %q", t.at, t.svc.Name, r.String()),
 			Why:  "its clients get 425 for every passive transfer",
 			Edit: "correct the server's configuration of passive mode (pasv_enable, PassivePorts or the like); if it is meant so, write modes = [\"active\"]",
 		}
@@ -99,7 +99,7 @@ func backendPASV(_ context.Context, h *host) ([]Finding, error) {
 func (r reply) isSetUp() bool {
 	switch r.code {
 	case 227:
-		numbers := sixNumbers.FindStringSubmatch(r.text)
+		numbers := sixNumbers.FindStringSubmatch(r.String())
 		if numbers == nil {
 			return false
 		}
@@ -110,7 +110,7 @@ func (r reply) isSetUp() bool {
 		}
 		return true
 	case 229:
-		return onePort.MatchString(r.text)
+		return onePort.MatchString(r.String())
 	}
 	return false
 }

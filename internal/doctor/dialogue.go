@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"net/textproto"
 	"os"
 	"strings"
 	"sync"
@@ -27,25 +24,8 @@ type talk struct {
 	setUp reply // to PASV, or to EPSV in IPv6
 }
 
-// reply is one of a server. Code 0 is none.
-type reply struct {
-	code int
-	text string
-}
-
-func (r reply) String() string {
-	text, _, _ := strings.Cut(r.text, "\n")
-	if len(text) > 100 {
-		text = text[:100] + "…"
-	}
-	return fmt.Sprintf("%d %s", r.code, text)
-}
-
-// talkTime bounds a dialogue, connecting included, and talkBytes what is read.
-const (
-	talkTime  = 10 * time.Second
-	talkBytes = 64 << 10
-)
+// talkTime bounds a dialogue, connecting included.
+const talkTime = 10 * time.Second
 
 // talkToAll talks with every backend of every service at once.
 func (h *host) talkToAll() []talk {
@@ -65,8 +45,8 @@ func (h *host) talkToAll() []talk {
 	return talks
 }
 
-// run dials, greets, asks for what the server can do, and for passive mode,
-// without a login.
+// run dials, waits for the greeting, asks what the server can do, and for passive
+// mode, without a login.
 func (t *talk) run(ctx context.Context) error {
 	d := net.Dialer{Timeout: t.svc.Timeouts.Connect}
 	if a := t.svc.SourceAddress; a.IsValid() && a.Is4() == t.at.Addr().Is4() {
@@ -77,103 +57,64 @@ func (t *talk) run(ctx context.Context) error {
 		return fmt.Errorf("does not answer: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline) // a deadline that cannot be set leaves that of the check
-	}
 	if t.svc.BackendTLS.Mode == proxy.BackendImplicit {
 		if conn, err = t.secure(ctx, conn); err != nil {
 			return err
 		}
 	}
-	line := newLine(conn)
-	if err := greeted(line); err != nil {
+	end, _ := ctx.Deadline()
+	l := newLine(conn, t.svc.Timeouts.Greeting, end)
+	if err := greeted(l); err != nil {
 		return err
 	}
 	if t.svc.BackendTLS.Mode == proxy.BackendExplicit {
-		if r, err := ask(line, "AUTH TLS"); err != nil || r.code != 234 {
-			return orReply(err, "refuses TLS (backend_tls.mode = \"explicit\")", r)
+		const what = "refuses TLS (backend_tls.mode = \"explicit\")"
+		switch r, err := l.ask("AUTH TLS"); {
+		case err != nil:
+			return fmt.Errorf("%s: %w", what, err)
+		case r.code != 234:
+			return fmt.Errorf("%s: %v", what, r)
 		}
 		if conn, err = t.secure(ctx, conn); err != nil {
 			return err
 		}
-		line = newLine(conn)
+		l = newLine(conn, t.svc.Timeouts.Greeting, end)
 	}
-	return t.askAround(line)
+	return t.askAround(l)
 }
 
-func (t *talk) askAround(line *textproto.Conn) error {
-	features, err := ask(line, "FEAT")
+// greeted waits for the 220, before which there may be a 120 (RFC 959 §5.4).
+func greeted(l *line) error {
+	for {
+		r, err := l.reply()
+		switch {
+		case err != nil:
+			return fmt.Errorf("does not greet: %w", err)
+		case r.code == 220:
+			return nil
+		case r.code != 120:
+			return fmt.Errorf("greets with %v, not with 220", r)
+		}
+	}
+}
+
+func (t *talk) askAround(l *line) error {
+	features, err := l.ask("FEAT")
 	if err != nil {
 		return fmt.Errorf("does not answer FEAT: %w", err)
 	}
-	for feature := range strings.Lines(features.text) {
+	for _, feature := range features.lines {
 		t.auth = t.auth || strings.HasPrefix(strings.ToUpper(strings.TrimSpace(feature)), "AUTH")
 	}
 	command := "PASV"
 	if t.at.Addr().Is6() {
 		command = "EPSV" // RFC 2428 §3
 	}
-	if t.setUp, err = ask(line, command); err != nil {
+	if t.setUp, err = l.ask(command); err != nil {
 		return fmt.Errorf("does not answer %s: %w", command, err)
 	}
-	_ = line.PrintfLine("QUIT") // the server may have hung up
+	_, _ = fmt.Fprint(l.conn, "QUIT\r\n") // it may have hung up
 	return nil
-}
-
-// newLine bounds what a server can have us read.
-func newLine(conn net.Conn) *textproto.Conn {
-	return textproto.NewConn(struct {
-		io.Reader
-		io.Writer
-		io.Closer
-	}{io.LimitReader(conn, talkBytes), conn, conn})
-}
-
-// greeted waits for the 220, before which there may be a 120 (RFC 959 §5.4).
-func greeted(line *textproto.Conn) error {
-	for {
-		code, text, err := line.ReadResponse(0)
-		if err != nil {
-			return fmt.Errorf("does not greet: %w", reading(err))
-		}
-		if code != 120 {
-			if code != 220 {
-				return fmt.Errorf("greets with %v, not with 220", reply{code, text})
-			}
-			return nil
-		}
-	}
-}
-
-func ask(line *textproto.Conn, command string) (reply, error) {
-	if err := line.PrintfLine("%s", command); err != nil {
-		return reply{}, err
-	}
-	code, text, err := line.ReadResponse(0)
-	if err != nil {
-		return reply{}, reading(err)
-	}
-	return reply{code, text}, nil
-}
-
-// reading makes an error of a reply that is none shorter, and printable.
-func reading(err error) error {
-	var protocol textproto.ProtocolError
-	if errors.As(err, &protocol) {
-		text := string(protocol)
-		if len(text) > 100 {
-			text = text[:100] + "…"
-		}
-		return fmt.Errorf("what it says is not FTP: %q", text)
-	}
-	return err
-}
-
-func orReply(err error, what string, r reply) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return fmt.Errorf("%s: %v", what, r)
 }
 
 // secure makes the TLS that backend_tls asks for, as a session would.
