@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/sys/unix"
@@ -133,4 +134,44 @@ func TestDrainDuringTheDial(t *testing.T) {
 	client.Close()
 	<-done
 	g.wantEnded(drained)
+}
+
+func TestDrainWaitsForARelay(t *testing.T) {
+	d := newGateway(t, relayAll).loggedIn()
+	c := d.passiveData()
+	d.command("RETR a")
+	d.reply("150 here it comes")
+	c.server.write("half of it, ")
+	c.client.wantText("half of it, ") // both halves are joined by now
+	done := make(chan struct{})
+	go func() { defer close(done); d.Drain() }()
+	d.reply("451 no, wait") // so that the session ends
+	d.client.want(wordOfDrain)
+	d.client.Close()
+	d.wantEnded(drained)
+	transfer(t, c.server, c.client, "and the rest all the same")
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Error("Drain waits although nothing runs")
+	}
+}
+
+func TestDrainCutsARelayInTheEnd(t *testing.T) {
+	t.Parallel()
+	d := newGateway(t, relayAll, func(_ *Settings, s *Service) { s.Timeouts.Drain = short }).loggedIn()
+	c := d.passiveData()
+	d.command("RETR a")
+	d.reply("150 here it comes")
+	done := make(chan struct{})
+	go func() { defer close(done); d.Drain() }()
+	d.client.want(wordOfDrain)
+	select {
+	case <-done:
+		t.Error("Drain has returned while a relay runs")
+	default:
+	}
+	c.client.wantReset()
+	c.server.wantReset()
+	<-done
 }

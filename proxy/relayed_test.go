@@ -235,44 +235,6 @@ func TestRelayOfAnEndedSession(t *testing.T) {
 	d.wantDataReset(clientAddr, at, relay)
 }
 
-func TestDrainWaitsForARelay(t *testing.T) {
-	d := newGateway(t, relayAll).loggedIn()
-	c := d.passiveData()
-	d.command("RETR a")
-	d.reply("150 here it comes")
-	done := make(chan struct{})
-	go func() { defer close(done); d.Drain() }()
-	d.reply("451 no, wait") // so that the session ends
-	d.client.want(wordOfDrain)
-	d.client.Close()
-	d.wantEnded(drained)
-	transfer(t, c.server, c.client, "here it comes all the same")
-	select {
-	case <-done:
-	case <-time.After(patience):
-		t.Error("Drain waits although nothing runs")
-	}
-}
-
-func TestDrainCutsARelayInTheEnd(t *testing.T) {
-	t.Parallel()
-	d := newGateway(t, relayAll, func(_ *Settings, s *Service) { s.Timeouts.Drain = short }).loggedIn()
-	c := d.passiveData()
-	d.command("RETR a")
-	d.reply("150 here it comes")
-	done := make(chan struct{})
-	go func() { defer close(done); d.Drain() }()
-	d.client.want(wordOfDrain)
-	select {
-	case <-done:
-		t.Error("Drain has returned while a relay runs")
-	default:
-	}
-	c.client.wantReset()
-	c.server.wantReset()
-	<-done
-}
-
 // A server that is quick has sent all and said 226 before the relay has looked
 // at its connection: the data is not lost.
 func TestServerIsQuickerThanTheRelay(t *testing.T) {

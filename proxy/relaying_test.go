@@ -175,6 +175,16 @@ func (p *peer) finish() {
 	}
 }
 
+// wantText reads as much as this, and it must be this.
+func (p *peer) wantText(text string) {
+	p.t.Helper()
+	_ = p.SetReadDeadline(time.Now().Add(patience))
+	got := make([]byte, len(text))
+	if n, err := io.ReadFull(p.r, got); err != nil || string(got) != text {
+		p.t.Fatalf("%s reads %q, %v; want %q", p.name, got[:n], err, text)
+	}
+}
+
 // wantAll reads to the end in order, which must be behind this text.
 func (p *peer) wantAll(text string) {
 	p.t.Helper()
