@@ -20,56 +20,56 @@ type transparent struct {
 func (h *host) reversePath(t transparent) ([]Finding, error) {
 	var found []Finding
 	for _, link := range t.links {
-		marked, err := h.either(link, "src_valid_mark")
+		marked, err := h.both(link, "src_valid_mark")
 		if err != nil {
 			return found, err
 		}
-		if marked.value != 0 {
-			f := Finding{
-				Severity: Error, About: marked.parameter,
-				Seen: fmt.Sprintf("the source of packets on %s is checked with their mark: %s = %d", link, dotted(marked.parameter), marked.value),
-				Why:  "the kernel drops what servers answer to a client's address (source = \"client\")",
+		for _, p := range marked {
+			if p.value == 0 {
+				continue
 			}
-			f.Mend, f.Keep = setSysctl(marked.parameter, "0")
+			f := Finding{
+				Severity: Error, About: p.name, Seen: fmt.Sprintf("the source of packets on %s is checked with their mark: %s = %d", link, dotted(p.name), p.value),
+				Why: "the kernel drops what servers answer to a client's address (source = \"client\")",
+			}
+			f.Mend, f.Keep = setSysctl(p.name, "0")
 			found = append(found, f)
 		}
-		strict, err := h.either(link, "rp_filter")
+		strict, err := h.both(link, "rp_filter")
 		if err != nil {
 			return found, err
 		}
-		if strict.value == 1 {
+		// The greater of the two counts.
+		if p := strict[1]; max(strict[0].value, p.value) == 1 {
 			f := Finding{
-				Severity: Warning, About: strict.parameter,
-				Seen: fmt.Sprintf("the source of packets on %s is checked strictly: %s = 1", link, dotted(strict.parameter)),
-				Why:  "what a server sends to a client's address is dropped where the route back to that server leads elsewhere",
+				Severity: Warning, About: p.name, Seen: fmt.Sprintf("the source of packets on %s is checked strictly (rp_filter = 1, of it or of all)", link),
+				Why: "what a server sends to a client's address is dropped where the route back to that server leads elsewhere",
 			}
-			f.Mend, f.Keep = setSysctl(strict.parameter, "2")
+			f.Mend, f.Keep = setSysctl(p.name, "2")
 			found = append(found, f)
 		}
 	}
 	return found, nil
 }
 
-// parameter is one that stands for all interfaces and for each.
+// parameter is a number of the kernel's.
 type parameter struct {
-	parameter string
-	value     int
+	name  string
+	value int
 }
 
-// either returns the greater of the two, which is what the kernel goes by.
-func (h *host) either(link, what string) (parameter, error) {
-	var greatest parameter
+// both returns the parameter of all interfaces and that of one.
+func (h *host) both(link, what string) ([]parameter, error) {
+	var found []parameter
 	for _, of := range []string{"all", link} {
-		p := parameter{parameter: "net/ipv4/conf/" + of + "/" + what}
-		var err error
-		if p.value, err = h.number(p.parameter); err != nil {
-			return greatest, err
+		name := "net/ipv4/conf/" + of + "/" + what
+		value, err := h.number(name)
+		if err != nil {
+			return nil, err
 		}
-		if greatest.parameter == "" || p.value > greatest.value {
-			greatest = p
-		}
+		found = append(found, parameter{name, value})
 	}
-	return greatest, nil
+	return found, nil
 }
 
 // routeTaken looks for others who route by our mark, or use our table.

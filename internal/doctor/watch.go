@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +62,7 @@ func (w *Watcher) Run(ctx context.Context, options func() Options) error {
 	}
 }
 
+// show leaves a check that could not be made as it was.
 func (w *Watcher) show(r Report) {
 	type label struct {
 		check    Check
@@ -71,6 +73,9 @@ func (w *Watcher) show(r Report) {
 		n[label{f.Check, f.Severity}]++
 	}
 	for _, c := range checks {
+		if slices.ContainsFunc(r.Unexamined, func(u Unexamined) bool { return u.Check == c.name }) {
+			continue
+		}
 		for _, s := range c.severities {
 			w.gauge.WithLabelValues(string(c.name), string(s)).Set(n[label{c.name, s}])
 		}

@@ -27,7 +27,7 @@ import (
 
 // one is a service with one backend, of which little patience is asked.
 func one(keys string) string {
-	return fmt.Sprintf(oneFamily, "198.51.100.1:21", keys+"\ntimeouts.greeting = \"1s\"")
+	return fmt.Sprintf(oneFamily, "198.51.100.1:21", keys+"\ntimeouts = { connect = \"1s\", greeting = \"1s\" }")
 }
 
 // serveFTP runs a server inside; stop ends it.
