@@ -49,6 +49,13 @@
 // prefixes that carry the number of the Intercept. In chain input, what has arrived
 // at a control listener is accepted before leave is asked: no pinhole let it in.
 //
+// # Transparent sources
+//
+// SetTransparent and AddReturnRoute let sockets of ours bear addresses of others:
+// chain divert marks what comes for such a socket, policy routing brings it to this
+// host, and chain stay keeps an admin's nat from what the socket sends. Both chains
+// are there only when asked for.
+//
 // # Beside other tables
 //
 // An accept in this table is not final: a chain that drops by default needs one

@@ -27,6 +27,7 @@ func (t *Table) install() error {
 		for _, k := range t.lengths {
 			t.rules.addWide(k, t.rules.newWide(k))
 		}
+		t.rules.transparent = t.rules.newTransparent(t.routeMark)
 		t.rules.intercept = t.rules.newIntercept(t.intercepts)
 		if there != nil {
 			t.conn.DelTable(there)

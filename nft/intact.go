@@ -49,7 +49,7 @@ func (t *Table) intact() error {
 	for _, r := range t.rules.allRules() {
 		installed[r.Chain.Name] = append(installed[r.Chain.Name], r.Handle)
 	}
-	for _, ch := range t.rules.chains {
+	for _, ch := range t.rules.allChains() {
 		rules, err := t.reader.GetRules(t.rules.table, ch)
 		if err != nil {
 			return fmt.Errorf("read chain %s: %w", ch.Name, err)

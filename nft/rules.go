@@ -101,13 +101,16 @@ func isSYN() []expr.Any {
 	}
 }
 
-// isLocal is fib daddr type local, notLocal its opposite.
-func isLocal() []expr.Any  { return local(expr.CmpOpEq) }
-func notLocal() []expr.Any { return local(expr.CmpOpNeq) }
+// isLocal is fib daddr type local, notLocal its opposite, and isForeign the same
+// of the source.
+func isLocal() []expr.Any   { return local(expr.Fib{FlagDADDR: true}, expr.CmpOpEq) }
+func notLocal() []expr.Any  { return local(expr.Fib{FlagDADDR: true}, expr.CmpOpNeq) }
+func isForeign() []expr.Any { return local(expr.Fib{FlagSADDR: true}, expr.CmpOpNeq) }
 
-func local(op expr.CmpOp) []expr.Any {
+func local(fib expr.Fib, op expr.CmpOp) []expr.Any {
+	fib.Register, fib.ResultADDRTYPE = keyReg, true
 	return []expr.Any{
-		&expr.Fib{Register: keyReg, FlagDADDR: true, ResultADDRTYPE: true},
+		&fib,
 		&expr.Cmp{Op: op, Register: keyReg, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
 	}
 }

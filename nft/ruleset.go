@@ -62,6 +62,7 @@ type ruleset struct {
 
 	intercepted *nftables.Chain
 	intercept   part
+	transparent part
 
 	wide, wideUsed *nftables.Chain
 	wides          map[wideKey]wides
@@ -108,9 +109,12 @@ func (r *ruleset) baseChains(enter, leave string) {
 	r.rule(input, ours...)
 }
 
+// allChains are the chains in the table.
+func (r *ruleset) allChains() []*nftables.Chain { return slices.Concat(r.chains, r.transparent.chains) }
+
 // allRules are the rules in the table, in the order of each chain.
 func (r *ruleset) allRules() []*nftables.Rule {
-	all := slices.Concat(r.rules, r.intercept.rules)
+	all := slices.Concat(r.rules, r.intercept.rules, r.transparent.rules)
 	for _, k := range r.wideOrder {
 		all = append(all, r.wides[k].rules...)
 	}
@@ -195,6 +199,9 @@ func (r *ruleset) enqueue(c *nftables.Conn) error {
 		if err := r.wides[k].enqueue(c); err != nil {
 			return err
 		}
+	}
+	if err := r.transparent.enqueue(c); err != nil {
+		return err
 	}
 	return r.intercept.enqueue(c)
 }

@@ -85,6 +85,7 @@ type Table struct {
 	pass       passTargets
 	limits     []int     // the Flows of passes that were opened
 	lengths    []wideKey // the Peers of pinholes that were opened
+	routeMark  uint32    // of SetTransparent
 	book       book
 	accepts    []*acceptChain
 	swept      bool // accept rules of the dead were looked for
@@ -218,7 +219,7 @@ func (t *Table) Release() error {
 		return ErrClosed
 	}
 	t.book, t.listen, t.relay, t.pass, t.limits = newBook(), listeners{}, nil, passTargets{}, nil
-	t.intercepts, t.lengths = nil, nil
+	t.intercepts, t.lengths, t.routeMark = nil, nil, 0
 	err := errors.Join(t.install(), t.setAccept(nil))
 	t.hangUp()
 	if err != nil {
