@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"ftpgate/internal/doctor/rules"
 )
@@ -15,10 +16,11 @@ func markTaken(_ context.Context, h *host) ([]Finding, error) {
 		return nil, err
 	}
 	mark := h.file.NFT.Mark
+	free := sync.OnceValue(func() string { return freeBit(h, all) })
 	var found []Finding
 	for _, c := range h.foreign(all) {
 		for _, r := range c.Rules {
-			f := Finding{About: fmt.Sprintf("%v handle %d", c, r.Handle), Edit: freeBit(h, all)}
+			f := Finding{About: fmt.Sprintf("%v handle %d", c, r.Handle)}
 			switch all.MarkUse(r, mark) {
 			case rules.Changes:
 				f.Severity = Warning
@@ -31,6 +33,7 @@ func markTaken(_ context.Context, h *host) ([]Finding, error) {
 			default:
 				continue
 			}
+			f.Edit = free()
 			found = append(found, f)
 		}
 	}

@@ -14,6 +14,7 @@ type Ruleset struct {
 	Tables []Table
 	Chains []*Chain
 
+	chains  map[place]*Chain // those of Chains, by name
 	helpers map[place]string // ct helper objects, by name
 	flags   map[place]uint32 // of sets
 
@@ -72,17 +73,16 @@ var families = map[byte]string{
 // Read reads all of it but the elements of sets, which are read when a packet
 // meets them.
 func Read(ctx context.Context) (*Ruleset, error) {
-	r := &Ruleset{helpers: map[place]string{}, flags: map[place]uint32{}, sets: map[place]*set{}}
-	chains := map[place]*Chain{}
+	r := &Ruleset{chains: map[place]*Chain{}, helpers: map[place]string{}, flags: map[place]uint32{}, sets: map[place]*set{}}
 	for _, read := range []struct {
 		kind uint16
 		take func(m message)
 	}{
 		{unix.NFT_MSG_GETTABLE, r.table},
-		{unix.NFT_MSG_GETCHAIN, func(m message) { r.chain(m, chains) }},
+		{unix.NFT_MSG_GETCHAIN, r.chain},
 		{unix.NFT_MSG_GETSET, r.set},
 		{unix.NFT_MSG_GETOBJ, r.object},
-		{unix.NFT_MSG_GETRULE, func(m message) { rule(m, chains) }},
+		{unix.NFT_MSG_GETRULE, r.rule},
 	} {
 		messages, err := dump(ctx, read.kind, unix.NFPROTO_UNSPEC)
 		if err != nil {
@@ -108,7 +108,7 @@ func (r *Ruleset) table(m message) {
 	})
 }
 
-func (r *Ruleset) chain(m message, chains map[place]*Chain) {
+func (r *Ruleset) chain(m message) {
 	c := &Chain{
 		Family: families[m.family], Table: m.text(unix.NFTA_CHAIN_TABLE), Name: m.text(unix.NFTA_CHAIN_NAME),
 		Type: m.text(unix.NFTA_CHAIN_TYPE), family: m.family,
@@ -120,7 +120,7 @@ func (r *Ruleset) chain(m message, chains map[place]*Chain) {
 		c.Drops = m.has(unix.NFTA_CHAIN_POLICY) && m.number(unix.NFTA_CHAIN_POLICY) == verdictDrop
 	}
 	r.Chains = append(r.Chains, c)
-	chains[place{m.family, c.Table, c.Name}] = c
+	r.chains[place{m.family, c.Table, c.Name}] = c
 }
 
 func (r *Ruleset) set(m message) {
@@ -136,8 +136,8 @@ func (r *Ruleset) object(m message) {
 	r.helpers[at] = m.nested(unix.NFTA_OBJ_DATA).text(unix.NFTA_CT_HELPER_NAME)
 }
 
-func rule(m message, chains map[place]*Chain) {
-	c := chains[place{m.family, m.text(unix.NFTA_RULE_TABLE), m.text(unix.NFTA_RULE_CHAIN)}]
+func (r *Ruleset) rule(m message) {
+	c := r.chains[place{m.family, m.text(unix.NFTA_RULE_TABLE), m.text(unix.NFTA_RULE_CHAIN)}]
 	if c == nil {
 		return // of a chain that came after the chains were read
 	}
@@ -172,9 +172,5 @@ func (c *Chain) String() string { return c.Family + " " + c.Table + " " + c.Name
 
 // named returns the chain that a jump of c names.
 func (r *Ruleset) named(c *Chain, name string) *Chain {
-	i := slices.IndexFunc(r.Chains, func(o *Chain) bool { return o.family == c.family && o.Table == c.Table && o.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return r.Chains[i]
+	return r.chains[place{c.family, c.Table, name}]
 }

@@ -107,6 +107,9 @@ func before(b []byte) []byte {
 
 // find returns the elements that a key has, or may have, and whether it has any.
 func (s *set) find(key value) (found []element, has answer) {
+	if len(s.elements) > 0 {
+		key = key.slice(0, len(s.elements[0].from)) // all are of one length
+	}
 	for _, e := range s.elements {
 		switch key.within(e.from, e.to) {
 		case yes:

@@ -19,6 +19,9 @@ type step struct {
 
 const registerBytes = unix.NFT_REG_SIZE * 4
 
+// unknownRegisters are those at the begin of a rule. Values are never changed in place.
+var unknownRegisters = anything(registerBytes)
+
 // offset is where a register begins. NFT_REG_1 to 4 are of 16 bytes, from
 // NFT_REG32_00 on they are of 4 and lie in the same place.
 func offset(register uint32) int {
@@ -73,7 +76,7 @@ func (s *step) take(e expression) {
 			s.and(maybe)
 		}
 	default: // what it loads, or whether it matches, is not known
-		s.registers = anything(registerBytes)
+		s.registers = unknownRegisters
 		s.and(maybe)
 	}
 }
@@ -116,9 +119,9 @@ func (s *step) payload(e expression) value {
 	from, n := int(e.number(unix.NFTA_PAYLOAD_OFFSET)), int(e.number(unix.NFTA_PAYLOAD_LEN))
 	switch e.number(unix.NFTA_PAYLOAD_BASE) {
 	case unix.NFT_PAYLOAD_NETWORK_HEADER:
-		return s.packet.network().slice(from, n)
+		return s.network.slice(from, n)
 	case unix.NFT_PAYLOAD_TRANSPORT_HEADER:
-		return s.packet.transport().slice(from, n)
+		return s.transport.slice(from, n)
 	}
 	return anything(n)
 }
@@ -213,7 +216,7 @@ func (s *step) takeLookup(e expression) {
 	const widest = unix.NFT_REG_SIZE * 4
 	key := s.read(e.number(unix.NFTA_LOOKUP_SREG), widest)
 	if all == nil {
-		s.registers = anything(registerBytes)
+		s.registers = unknownRegisters
 		s.and(maybe)
 		return
 	}

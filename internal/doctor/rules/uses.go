@@ -41,7 +41,7 @@ func (r *Rule) IsXtables() bool {
 // Helper returns the name of the conntrack helper that the rule assigns to a
 // packet that matches it; "" if none.
 func (r *Ruleset) Helper(one *Rule, p Packet) string {
-	s := &step{walker: &walker{rules: r, packet: p}, rule: one, registers: anything(registerBytes), matches: yes}
+	s := &step{walker: r.walker(p), rule: one, registers: unknownRegisters, matches: yes}
 	at := place{family: one.Chain.family, table: one.Chain.Table}
 	for _, e := range one.exprs {
 		switch {
@@ -79,7 +79,25 @@ const (
 // MarkUse says what a rule has to do with a bit of the conntrack mark. A mark of
 // packets is another thing, unless the rule copies it.
 func (r *Ruleset) MarkUse(one *Rule, bit uint32) Use {
+	if !one.hasMark() {
+		return NoUse // as most rules
+	}
 	return max(r.markUse(one, bit, false), r.markUse(one, bit, true))
+}
+
+// hasMark reports whether the rule has to do with the conntrack mark at all.
+func (r *Rule) hasMark() bool {
+	return slices.ContainsFunc(r.exprs, func(e expression) bool {
+		switch e.kind {
+		case "ct":
+			return e.number(unix.NFTA_CT_KEY) == unix.NFT_CT_MARK
+		case "match":
+			return e.text(unix.NFTA_MATCH_NAME) == "connmark"
+		case "target":
+			return e.text(unix.NFTA_TARGET_NAME) == "CONNMARK"
+		}
+		return false
+	})
 }
 
 func (r *Ruleset) markUse(one *Rule, bit uint32, v6 bool) Use {
@@ -104,7 +122,7 @@ func (r *Ruleset) markUse(one *Rule, bit uint32, v6 bool) Use {
 
 // try evaluates one rule alone.
 func (r *Ruleset) try(one *Rule, p Packet) *step {
-	s := &step{walker: &walker{rules: r, packet: p}, rule: one, registers: anything(registerBytes), matches: yes}
+	s := &step{walker: r.walker(p), rule: one, registers: unknownRegisters, matches: yes}
 	for _, e := range one.exprs {
 		s.take(e)
 		if s.matches == no || s.branches != nil {

@@ -121,9 +121,12 @@ func (v value) equals(b []byte) answer {
 // within asks whether each part lies between the same bytes of two bounds. For
 // a value of one part, or bounds that are the same, that is all there is to ask.
 func (v value) within(from, to []byte) answer {
+	if v.size() != len(from) {
+		v = v.slice(0, len(from))
+	}
 	result := yes
 	at := 0
-	for _, p := range v.slice(0, len(from)) {
+	for _, p := range v {
 		f, t := from[at:at+len(p.lo)], to[at:at+len(p.lo)]
 		at += len(p.lo)
 		switch {

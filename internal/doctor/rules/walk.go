@@ -46,7 +46,7 @@ func newBranch(a attributes) branch {
 
 // Walk takes a packet through a base chain.
 func (r *Ruleset) Walk(c *Chain, p Packet) Fate {
-	w := &walker{rules: r, packet: p}
+	w := r.walker(p)
 	switch w.chain(c, true, 0) {
 	case accepted:
 	case dropped:
@@ -65,8 +65,14 @@ func (r *Ruleset) Walk(c *Chain, p Packet) Fate {
 type walker struct {
 	rules          *Ruleset
 	packet         Packet
+	network        value // its headers
+	transport      value
 	fate           Fate
 	accepts, drops []*Rule // that may match
+}
+
+func (r *Ruleset) walker(p Packet) *walker {
+	return &walker{rules: r, packet: p, network: p.network(), transport: p.transport()}
 }
 
 // end is how a chain ended.
@@ -138,7 +144,7 @@ func (w *walker) decide(r *Rule, how end, sure bool) end {
 // rule says whether a packet matches, and what verdicts it may get; none: it
 // goes on to the next rule.
 func (w *walker) rule(r *Rule) (branches []branch, matches answer) {
-	s := &step{walker: w, rule: r, registers: anything(registerBytes), matches: yes}
+	s := &step{walker: w, rule: r, registers: unknownRegisters, matches: yes}
 	for _, e := range r.exprs {
 		s.take(e)
 		if s.matches == no {
