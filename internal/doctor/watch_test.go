@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,7 +37,7 @@ func TestWatcher(t *testing.T) {
 		{`level=ERROR`, 1, 0},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log lockedBuffer
 		w := NewWatcher(prometheus.NewPedanticRegistry(), slog.New(slog.NewTextHandler(&log, nil)))
 		next := 0
 		w.passing = func(context.Context, Options) Report {
@@ -51,8 +52,7 @@ func TestWatcher(t *testing.T) {
 				<-time.After(Every)
 			}
 			synctest.Wait()
-			said := log.String()
-			log.Reset()
+			said := log.take()
 			if !strings.Contains(said, step.log) || step.log == "" && said != "" {
 				t.Errorf("examination %d logs %q, want %q", i, said, step.log)
 			}
@@ -65,6 +65,26 @@ func TestWatcher(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// lockedBuffer is written by the watcher and read by the test.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// take returns what was written since the last time.
+func (l *lockedBuffer) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.b.Reset()
+	return l.b.String()
 }
 
 func (w *Watcher) value(c Check, s Severity) float64 {
