@@ -23,6 +23,11 @@ func (t *Table) emptied(pinholes bool) error {
 			return err
 		}
 	}
+	for _, s := range t.rules.intercept.sets {
+		if err := t.contained(s.Set, s.elements); err != nil {
+			return err
+		}
+	}
 	if !pinholes {
 		return nil
 	}

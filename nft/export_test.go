@@ -29,6 +29,12 @@ func (t *Table) ReplaceByDump() error {
 	return nil
 }
 
+// Check looks at the table as Watch does now and then, or when events were lost.
+func (t *Table) Check(lost bool) error {
+	_, err := t.check(change{lost: lost})
+	return err
+}
+
 func (r *ruleset) ruleHandles() []uint64 {
 	var handles []uint64
 	for _, rule := range r.allRules() {

@@ -58,6 +58,11 @@ func TestWatchReinstalls(t *testing.T) {
 		"one chain flushed": "flush chain inet ftpgate leave",
 		"a rule added":      "add rule inet ftpgate leave counter",
 		"made dormant":      "add table inet ftpgate { flags dormant; }",
+		"pinholes flushed":  "flush map inet ftpgate dnat4",
+		"sources flushed":   "flush map inet ftpgate out4",
+		"a set deleted":     "flush chain inet ftpgate enter; delete set inet ftpgate relayport",
+		"a pinhole deleted": "delete element inet ftpgate dnat4 { 198.51.100.7 . 198.51.100.1 . 61002 }",
+		"a pinhole added":   "add element inet ftpgate dnat4 { 198.51.100.8 . 198.51.100.1 . 61009 : 10.0.0.5 . 22 }",
 	}
 	for name, command := range removals {
 		t.Run(name, func(t *testing.T) {
