@@ -9,20 +9,21 @@ type broken struct {
 // maxBroken bounds those of which the end of the transfer is not known yet.
 const maxBroken = 2 * maxSetUps
 
-// Finishes returns the pinhole of the transfer that line, a whole line of the
-// server, would bring to a good end; 0 where it would not, or where the
+// Finishes returns the pinhole and the direction of the transfer that line, a
+// whole line of the server, would bring to a good end; 0 where it would not, or where the
 // connection goes on to another file (MODE B and C). It changes nothing: a
 // session asks before it lets go of a reply that must not overtake the data.
-func (m *Machine) Finishes(line []byte) ID {
+func (m *Machine) Finishes(line []byte) (ID, Direction) {
 	code := replyCode(line)
 	if m.reply.code != 0 || m.reply.inside || m.blockMode || code/100 != 2 || code == 225 {
-		return 0
+		return 0, 0
 	}
 	index, _ := m.queue.locate(code)
 	if index < 0 || !m.queue.cmds[index].verb.is(transfers) {
-		return 0
+		return 0, 0
 	}
-	return m.used(m.queue.cmds[index])
+	c := m.queue.cmds[index]
+	return m.used(c), c.verb.direction()
 }
 
 // Broken says that the relayed connection of a pinhole failed: DataBroken where

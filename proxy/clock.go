@@ -53,7 +53,7 @@ func (s *session) unstick() {
 	past := time.Unix(1, 0)
 	_ = s.clientConn.SetWriteDeadline(past)
 	if server := s.dialled.Load(); server != nil {
-		_ = server.SetWriteDeadline(past)
+		_ = server.SetDeadline(past) // after REIN an answer is waited for too
 	}
 }
 

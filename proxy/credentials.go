@@ -66,7 +66,7 @@ func (c *credentials) loadClient(t *TLS) error {
 		}
 	}
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if hello.ServerName != "" && leaf.VerifyHostname(hello.ServerName) != nil {
+		if hello.ServerName != "" && len(leaf.DNSNames) > 0 && leaf.VerifyHostname(hello.ServerName) != nil {
 			return &tls.Config{MinVersion: t.MinVersion}, nil // without a certificate: alert unrecognized_name
 		}
 		return nil, nil

@@ -33,8 +33,8 @@ func (s *session) needsServer() bool {
 
 var errNoServer = errors.New("the client named no server")
 
-// askServer waits for a login that names a server, and makes it the address
-// that the client dialled. What the client sent behind it is read next.
+// askServer waits for a login that names a server, and makes it the one that
+// is dialled. What the client sent behind it is read next.
 func (s *session) askServer() error {
 	_ = s.clientConn.SetDeadline(time.Now().Add(s.service.Timeouts.Login))
 	if _, err := s.clientConn.Write([]byte(explicitGreeting)); err != nil {
@@ -101,7 +101,7 @@ func (s *session) nameServer(arg string) (answer string) {
 	}
 	for _, a := range found { // the one that is dialled is the one that was judged
 		if a = a.Unmap().WithZone(""); s.service.leadsTo(a) {
-			s.outside = netip.AddrPortFrom(a, port)
+			s.wanted = netip.AddrPortFrom(a, port)
 			s.user = []byte("USER " + user + "\r\n")
 			return ""
 		}

@@ -22,27 +22,27 @@ type fakeFirewall struct {
 }
 
 func (f *fakeFirewall) Open(p nft.Pinhole) error {
-	return f.call("open", p, &f.onOpen, func() { f.holes[leaseKey{p.From, p.At}] = p })
+	return f.call("open", p, &f.onOpen, func() { f.holes[keyOf(p.From, p.At, p.Peers)] = p })
 }
 
 // Renew opens again what has been consumed in the same instant, as the kernel does.
 func (f *fakeFirewall) Renew(p nft.Pinhole) error {
-	return f.call("renew", p, &f.onRenew, func() { f.holes[leaseKey{p.From, p.At}] = p })
+	return f.call("renew", p, &f.onRenew, func() { f.holes[keyOf(p.From, p.At, p.Peers)] = p })
 }
 
 func (f *fakeFirewall) Used(p nft.Pinhole) {
-	_ = f.call("used", p, new(func(nft.Pinhole) error), func() { delete(f.holes, leaseKey{p.From, p.At}) })
+	_ = f.call("used", p, new(func(nft.Pinhole) error), func() { delete(f.holes, keyOf(p.From, p.At, p.Peers)) })
 }
 
 // Close records only what costs a write: closing a used pinhole does not.
 func (f *fakeFirewall) Close(p nft.Pinhole) error {
 	f.mu.Lock()
-	_, open := f.holes[leaseKey{p.From, p.At}]
+	_, open := f.holes[keyOf(p.From, p.At, p.Peers)]
 	f.mu.Unlock()
 	if !open {
 		return nil
 	}
-	return f.call("close", p, &f.onClose, func() { delete(f.holes, leaseKey{p.From, p.At}) })
+	return f.call("close", p, &f.onClose, func() { delete(f.holes, keyOf(p.From, p.At, p.Peers)) })
 }
 
 // call notes a call when it is done, so that the record has the order in which
@@ -93,7 +93,7 @@ func (f *fakeFirewall) open() int {
 func (f *fakeFirewall) expire(p nft.Pinhole) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.holes, leaseKey{p.From, p.At})
+	delete(f.holes, keyOf(p.From, p.At, p.Peers))
 }
 
 // fakeFlows is conntrack: what it answers, and what it was asked.

@@ -47,9 +47,9 @@ func (s *session) dialServer(ctx context.Context) (*upstream, error) {
 		return s.service.dial(ctx, s.client.Addr())
 	}
 	began := time.Now()
-	conn, err := s.service.securely(ctx, s.outside, s.client.Addr())
+	conn, err := s.service.securely(ctx, s.wanted, s.client.Addr())
 	if err != nil {
-		return nil, fmt.Errorf("server %v: %w", s.outside, err)
+		return nil, fmt.Errorf("server %v: %w", s.wanted, err)
 	}
 	s.service.metrics.connected(time.Since(began))
 	return conn, nil

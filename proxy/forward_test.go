@@ -57,7 +57,7 @@ func (d *dialogue) wantOpen(want nft.Pinhole) {
 	d.t.Helper()
 	d.firewall.mu.Lock()
 	defer d.firewall.mu.Unlock()
-	got := d.firewall.holes[leaseKey{want.From, want.At}]
+	got := d.firewall.holes[keyOf(want.From, want.At, want.Peers)]
 	got.Timeout, got.Comment = 0, ""
 	if got != want {
 		d.t.Errorf("open is %v, want %v", d.firewall.holes, want)

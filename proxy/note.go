@@ -111,8 +111,8 @@ func (s *session) account() {
 }
 
 // logDataBroke says what broke a relayed data connection.
-func (s *session) logDataBroke(r *relayed, err error) {
-	s.log(slog.LevelInfo, "a relayed data connection broke", slog.String("mode", r.pinhole.mode.String()), slog.String("error", err.Error()))
+func (s *session) logDataBroke(id alg.ID, err error) {
+	s.log(slog.LevelInfo, "a relayed data connection broke", slog.Uint64("pinhole", uint64(id)), slog.String("error", err.Error()))
 }
 
 // noteTLSLost says once for each backend that clients could have TLS with it

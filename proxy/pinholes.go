@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -28,16 +26,9 @@ type pinholes struct {
 	mu     sync.Mutex // guards what follows
 	open   map[leaseKey]*pinhole
 	share  map[activeShare]int   // active ports that a client holds at a backend
+	wide   map[int]struct{}      // prefix lengths that pinholes have had
 	passes map[*pinhole]struct{} // those of TLS that passes: they hold no port of ours
 }
-
-// leaseKey is what makes a pinhole unique: who dials what.
-type leaseKey struct {
-	from netip.Addr
-	at   netip.AddrPort
-}
-
-type activeShare struct{ backend, client netip.Addr }
 
 // pinhole is one that a session has opened. All but connected belongs to the
 // session's lock.
@@ -59,12 +50,10 @@ type pinhole struct {
 	claimed   atomic.Bool // and the relay has it
 }
 
-func (p *pinhole) key() leaseKey { return leaseKey{p.rule.From, p.rule.At} }
-
 func newPinholes(o Options, relay *relayPorts) *pinholes {
 	return &pinholes{
 		firewall: o.Firewall, flows: o.Flows, mark: o.Mark, log: o.Logger, relay: relay,
-		open: map[leaseKey]*pinhole{}, share: map[activeShare]int{}, passes: map[*pinhole]struct{}{},
+		open: map[leaseKey]*pinhole{}, share: map[activeShare]int{}, passes: map[*pinhole]struct{}{}, wide: map[int]struct{}{},
 	}
 }
 
@@ -102,7 +91,7 @@ func (ps *pinholes) add(s *session, o alg.Open, now time.Time) (*pinhole, alg.Re
 // returns at what address and on which ports it is dialled; no ports: at its
 // target itself. Whoever sees the other side's own address dials that.
 func (s *session) lay(p *pinhole, o alg.Open) (ports PortRange, at netip.Addr) {
-	forward, seen := s.service.Mode == Forward, s.service.FromClient
+	forward, seen := s.outside == s.server && s.service.Mode == Forward, s.service.FromClient
 	inside, outside := netip.AddrPortFrom(s.inside.Addr(), 0), netip.AddrPortFrom(s.outside.Addr(), activePort)
 	if o.Mode.Passive() {
 		p.rule.From = s.client.Addr()
@@ -111,6 +100,10 @@ func (s *session) lay(p *pinhole, o alg.Open) (ports PortRange, at netip.Addr) {
 		}
 		if forward {
 			return PortRange{}, o.To.Addr()
+		}
+		p.rule.Peers = s.service.PeerBits.of(s.client.Addr())
+		if s.service.Mode == Forward { // the client named the server, and dials us for data too
+			return s.service.ActivePorts, s.outside.Addr()
 		}
 		return s.service.Ports, s.outside.Addr()
 	}
@@ -200,60 +193,6 @@ func (ps *pinholes) clearFlow(p *pinhole) alg.Reason {
 		return alg.BusyPort
 	}
 	return alg.NoReason
-}
-
-// activeShareOf bounds what one client can take of a backend's active ports:
-// an eighth, so that a few clients cannot leave the others without.
-func activeShareOf(r PortRange) int { return max(1, r.Size()/8) }
-
-// randomBelow returns an unpredictable number below n.
-func randomBelow(n int) int {
-	var seed [4]byte
-	_, _ = rand.Read(seed[:]) // never fails
-	return int(binary.NativeEndian.Uint32(seed[:]) % uint32(n))
-}
-
-// lease takes the next port from the first-th on that is free for p.
-func (ps *pinholes) lease(p *pinhole, ports PortRange, at netip.Addr, first int) bool {
-	size := ports.Size()
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	active := p.share != activeShare{}
-	if active && ps.share[p.share] >= activeShareOf(ports) {
-		return false
-	}
-	for i := range size {
-		port := ports.First + uint16((first+i)%size)
-		p.rule.At = netip.AddrPortFrom(at, port)
-		if ps.open[p.key()] == nil {
-			ps.open[p.key()] = p
-			if active {
-				ps.share[p.share]++
-			}
-			return true
-		}
-	}
-	return false
-}
-
-// release gives the port back. It reports whether p still held it.
-func (ps *pinholes) release(p *pinhole) bool {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if _, ok := ps.passes[p]; ok {
-		delete(ps.passes, p)
-		return true
-	}
-	if ps.open[p.key()] != p {
-		return false
-	}
-	delete(ps.open, p.key())
-	if p.share != (activeShare{}) {
-		if ps.share[p.share]--; ps.share[p.share] == 0 {
-			delete(ps.share, p.share)
-		}
-	}
-	return true
 }
 
 // remove closes a pinhole and gives its port back.

@@ -29,8 +29,12 @@ type relayed struct {
 	halves []*net.TCPConn
 	isCut  bool
 
-	joined    atomic.Bool // both halves are there, with their TLS
-	delivered bool        // one direction has come to its end, or it broke; belongs to the session's lock
+	joined atomic.Pointer[relay.Relay] // both halves are there, with their TLS
+	ended  [2]bool                     // what came from a side is at its end; belongs to the session's lock
+	seen   struct {                    // by the upkeep of relays
+		carried int64
+		at      time.Time
+	}
 }
 
 // hold adds a half, unless the whole has been cut.
@@ -105,20 +109,23 @@ func (s *session) addRelayed(r *relayed) bool {
 	}
 	r.pinhole.taken = true
 	s.relays = append(s.relays, r)
+	s.guests.Add(1)
 	s.gateway.relays.add(r)
 	s.gateway.running.Add(1) // the session still counts, so nobody has stopped waiting
 	s.service.metrics.relays.Inc()
 	return true
 }
 
+// removeRelayed forgets a relayed connection. The last one of a session that is
+// over gives back what the session held.
 func (s *session) removeRelayed(r *relayed) {
 	s.mu.Lock()
-	r.delivered = true
 	s.relays = slices.DeleteFunc(s.relays, func(o *relayed) bool { return o == r })
 	s.turn.Broadcast()
 	s.mu.Unlock()
 	s.service.metrics.relays.Dec()
 	s.gateway.relays.remove(r)
+	s.leaveDoor()
 	s.gateway.running.Done()
 }
 
@@ -138,17 +145,26 @@ func (r *relayed) carry(first *net.TCPConn) error {
 	}
 	within := time.Now().Add(s.service.Timeouts.TransferStart)
 	backend := make(chan error, 1)
-	go func() { backend <- s.backendData(&server, within) }()
+	go func() {
+		err := errCut
+		defer func() { backend <- err }() // also when a defect breaks it off
+		defer s.recovered()
+		err = s.backendData(&server, within)
+	}()
 	if err := s.clientData(&client, p, within); err != nil {
-		r.cut()
-		<-backend
-		return err
+		s.dataBroke(r, err)
+		<-backend // servers take a handshake that breaks for the end of the session
+		server.Close()
+		client.Finish(closing)
+		return nil
 	}
 	if err := <-backend; err != nil {
 		return err
 	}
-	r.joined.Store(true)
-	return relay.Join(client, server, func() { s.dataDelivered(r) })
+	joined := relay.New(client, server, r)
+	r.joined.Store(joined)
+	joined.Run()
+	return nil
 }
 
 var (
@@ -165,7 +181,7 @@ func (s *session) dialData(p *pinhole) (*net.TCPConn, error) {
 		from = netip.AddrPortFrom(s.outside.Addr(), activePort)
 	}
 	conn, err := s.dialFrom(from, p.to)
-	if errors.Is(err, unix.EADDRNOTAVAIL) && from.Port() != 0 { // an earlier one between the same two ports lingers
+	if from.Port() != 0 && (errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EADDRINUSE)) { // an earlier one between the same two ports lingers, or somebody else has port 20
 		conn, err = s.dialFrom(netip.AddrPortFrom(from.Addr(), 0), p.to)
 	}
 	return conn, err
@@ -176,7 +192,7 @@ func (s *session) dialFrom(from, to netip.AddrPort) (*net.TCPConn, error) {
 		Timeout: s.service.Timeouts.Connect, KeepAlive: -1, LocalAddr: net.TCPAddrFromAddrPort(from),
 		Control: func(_, _ string, raw syscall.RawConn) error {
 			return control(raw, func(fd int) error {
-				return errors.Join(tune(fd), unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+				return errors.Join(tuneData(fd), unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
 					unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1))
 			})
 		},

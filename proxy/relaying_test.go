@@ -103,7 +103,7 @@ func (g *gateway) dialData(from string, at netip.AddrPort) *peer {
 func (g *gateway) leadsTo(from string, at netip.AddrPort) netip.AddrPort {
 	g.t.Helper()
 	g.firewall.mu.Lock()
-	hole, ok := g.firewall.holes[leaseKey{netip.MustParseAddr(from), at}]
+	hole, ok := g.firewall.holes[leaseKey{from: netip.MustParseAddr(from), at: at}]
 	g.firewall.mu.Unlock()
 	if !ok {
 		g.t.Fatalf("no pinhole leads %s to %v", from, at)

@@ -5,9 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,7 +50,7 @@ func (s *Server) ListenRelay() ([]uint16, error) {
 }
 
 func listenRelay(network string) (*net.TCPListener, error) {
-	c := net.ListenConfig{KeepAlive: -1, Control: tuneDialled}
+	c := net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error { return control(raw, tuneData) }}
 	c.SetMultipathTCP(false) // a data connection is as the peer dialled it
 	l, err := c.Listen(context.Background(), network, ":0")
 	if err != nil {
@@ -116,6 +119,32 @@ func (rs *relays) remove(r *relayed) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	delete(rs.running, r)
+}
+
+// tick cuts those whose session is gone and that have stood still for as long
+// as an idle session may.
+func (rs *relays) tick(now time.Time) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for r := range rs.running {
+		if r.stands(now) {
+			r.session.log(slog.LevelInfo, "a relayed data connection stood still after its session; it is cut")
+			r.cut()
+		}
+	}
+}
+
+// stands reports whether nothing waits for a relay and nothing moves in it.
+func (r *relayed) stands(now time.Time) bool {
+	carried := int64(0)
+	if joined := r.joined.Load(); joined != nil {
+		carried = joined.Carried()
+	}
+	if r.session.readers.Load() > 0 || r.seen.at.IsZero() || carried != r.seen.carried {
+		r.seen.carried, r.seen.at = carried, now
+		return false
+	}
+	return now.Sub(r.seen.at) > r.session.service.Timeouts.Idle
 }
 
 // cut ends all of them.

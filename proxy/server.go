@@ -207,6 +207,7 @@ func (s *Server) Run(ctx context.Context) error {
 			if now.After(nextProbe) {
 				s.probeBackends(ctx)
 				s.refreshCredentials()
+				s.relays.tick(now)
 				nextProbe = time.Now().Add(probeEvery)
 			}
 			if now.After(nextResolve) {

@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,6 +64,7 @@ type session struct {
 	serverConn      *upstream
 	client, outside netip.AddrPort
 	inside, server  netip.AddrPort
+	wanted          netip.AddrPort // forward mode: the server that the client means
 
 	clientTLS  *tls.Config       // from the first AUTH on, or from the beginning
 	clientLeaf *x509.Certificate // that the client has shown; nil: none
@@ -73,6 +72,7 @@ type session struct {
 	dialled atomic.Pointer[upstream] // serverConn, for who does not have the lock
 	stuck   atomic.Int32             // how often in a row the clock found the lock taken
 	readers atomic.Int32             // that have not ended
+	guests  atomic.Int32             // the session itself and its relays: they count as one at the door
 
 	mu        sync.Mutex // guards what follows; held while a verdict is carried out
 	turn      sync.Cond  // a client's line that waits may be judged again
@@ -83,6 +83,7 @@ type session struct {
 	timer     *time.Timer
 	pinholes  []*pinhole
 	relays    []*relayed
+	spoilt    []spoilt
 	through   *through  // TLS that is not ours passes; nil: FTP does
 	held      []byte    // lines for the client that go with the next write
 	more      bool      // the next one is at hand
@@ -95,44 +96,6 @@ type session struct {
 	endBy     time.Time // the daemon goes down and a running transfer may go on until then; zero: it does not
 	ended     outcome   // "": not yet
 	cause     error     // what went wrong, for the log
-}
-
-// serve takes a connection from its accept to its end.
-func (s *Server) serve(svc *service, conn *net.TCPConn) {
-	client := plain(conn.RemoteAddr())
-	now := time.Now()
-	if why := s.door.enter(svc, client.Addr(), now); why != "" {
-		s.turnAway(svc, conn, why)
-		return
-	}
-	outside, why := s.dialledBy(svc, conn)
-	if why != "" {
-		s.door.leave(svc, client.Addr())
-		s.turnAway(svc, conn, why)
-		return
-	}
-	sess := &session{
-		gateway: s, service: svc, id: s.lastID.Add(1), began: now,
-		clientConn: &wire{TCPConn: conn}, client: client, outside: outside, since: now, lastLine: now,
-	}
-	sess.turn.L = &sess.mu
-	if !s.add(sess) {
-		s.door.leave(svc, client.Addr())
-		s.turnAway(svc, conn, refusedDrained)
-		return
-	}
-	sess.begin()
-}
-
-// turnAway says why and hangs up.
-func (s *Server) turnAway(svc *service, conn *net.TCPConn, why refusal) {
-	svc.metrics.refused(string(why))
-	s.Logger.Debug("a client was turned away", "service", svc.Name, "client", conn.RemoteAddr(), "reason", string(why))
-	if !svc.TLS.Implicit { // else there is no TLS yet to say it in
-		_ = conn.SetWriteDeadline(time.Now().Add(lingers))
-		_, _ = conn.Write([]byte(refusalTexts[why]))
-	}
-	_ = conn.Close()
 }
 
 // begin dials the server and starts the two readers; close is their end. They
@@ -187,8 +150,15 @@ func (s *session) close() {
 		_ = s.serverConn.Close()
 	}
 	s.account()
+	s.leaveDoor()
 	s.gateway.remove(s)
-	s.gateway.door.leave(s.service, s.client.Addr())
+}
+
+// leaveDoor gives up the place of the session when nothing of it is left.
+func (s *session) leaveDoor() {
+	if s.guests.Add(-1) == 0 {
+		s.gateway.door.leave(s.service, s.client.Addr())
+	}
 }
 
 // namedServer lets the client say where it wants to go.
@@ -222,26 +192,6 @@ func (s *session) connect() bool {
 	s.farewell(noBackendWord(err))
 	s.discard()
 	return false
-}
-
-// noBackendWord says what is known of why there is no server. A certificate
-// that cannot be trusted is nothing that trying again would mend.
-func noBackendWord(err error) string {
-	var untrusted *tlsError
-	if errors.As(err, &untrusted) {
-		return "421 The gateway has no trustworthy TLS with the FTP server: " + oneLine(untrusted.Error()) + "\r\n"
-	}
-	return "421 The FTP server behind this gateway cannot be reached: try again later\r\n"
-}
-
-// oneLine keeps what a certificate or a server said from being more than text.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s[:min(len(s), 2*maxQuoted)])
 }
 
 // end is the one way to end a session: it says a last word to the client,

@@ -143,6 +143,9 @@ const (
 
 // Relays reports whether data of the service may have to be relayed.
 func (s *Service) Relays() bool {
+	if s.Mode == Forward {
+		return false
+	}
 	lonely := func(l netip.AddrPort) bool { // no backend of its family
 		return !slices.ContainsFunc(s.Backends, func(b netip.AddrPort) bool { return b.Addr().Is4() == l.Addr().Is4() })
 	}

@@ -23,12 +23,20 @@ const (
 // stream (RFC 854; without it ABOR loses its first letter).
 func tune(fd int) error {
 	return errors.Join(
+		tuneData(fd),
+		unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1),
+	)
+}
+
+// tuneData is tune for a data connection: a peer that takes nothing for a while
+// is alive as long as it answers.
+func tuneData(fd int) error {
+	return errors.Join(
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
 		unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_KEEPIDLE, int(keepIdle.Seconds())),
 		unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_KEEPINTVL, int(keepInterval.Seconds())),
 		unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_KEEPCNT, keepCount),
-		unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_OOBINLINE, 1),
 	)
 }
 

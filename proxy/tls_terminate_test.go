@@ -71,9 +71,10 @@ func (d *dialogue) wantDataRefused(config *tls.Config) {
 	d.command("STOR a")
 	d.reply("150 go on")
 	if err := c.client.secure(tls.Client, config); err == nil { // the client may be done first
-		c.client.wantReset()
+		c.client.wantAll("") // an end in order: a reset might keep it from reading why
 	}
-	c.server.wantReset()
+	c.server.wantAll("")
+	c.client.Close()
 	d.server.send("226 all of nothing")
 	d.client.want(notResumed)
 	d.wantShaken(clientData, 0, 1)

@@ -15,7 +15,7 @@ import (
 // News of an earlier connection to the same port, which went elsewhere, is old.
 func (ps *pinholes) connected(from netip.Addr, at, to netip.AddrPort) {
 	ps.mu.Lock()
-	p := ps.open[leaseKey{from, at}]
+	p := ps.find(from, at)
 	var rule nft.Pinhole // of now: one that is being opened may go to another port
 	if p != nil {
 		rule = p.rule
@@ -36,7 +36,7 @@ func (ps *pinholes) connected(from netip.Addr, at, to netip.AddrPort) {
 // once; nil if none did.
 func (ps *pinholes) claim(from netip.Addr, at netip.AddrPort) *pinhole {
 	ps.mu.Lock()
-	p := ps.open[leaseKey{from, at}]
+	p := ps.find(from, at)
 	ps.mu.Unlock()
 	if p == nil || !p.relayed || p.claimed.Swap(true) {
 		return nil

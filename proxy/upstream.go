@@ -20,11 +20,13 @@ type upstream struct {
 }
 
 // secure makes the TLS of a new connection. Whatever goes wrong is an error:
-// a server that refuses AUTH is not talked to in clear. A greeting that came
-// before TLS is what is read from the connection first.
+// a server that refuses AUTH is not talked to in clear. Its greeting is what is
+// read from the connection first.
 func (u *upstream) secure(svc *service) error {
 	if svc.BackendTLS.Mode == BackendImplicit {
-		return errors.Join(u.shake(svc), u.SetDeadline(time.Time{}))
+		if err := u.shake(svc); err != nil {
+			return err
+		}
 	}
 	_ = u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
 	d := &prelude{u: u, lines: alg.NewLines(alg.MaxReply)}
@@ -37,24 +39,32 @@ func (u *upstream) secure(svc *service) error {
 		return fmt.Errorf("wait for the greeting: %w", err)
 	}
 	said = append(said, text...)
-	if code == 220 {
+	switch {
+	case code == 220 && svc.BackendTLS.Mode == BackendImplicit:
+		err = d.protect()
+	case code == 220:
 		err = d.negotiate(svc)
-	} else { // a refusal, which the client gets to read
+	default: // a refusal, which the client gets to read
 		said = append(said, d.lines.Rest()...)
 	}
 	u.clear = said
 	return errors.Join(err, u.SetDeadline(time.Time{}))
 }
 
-// restart makes TLS anew after REIN, which has ended it (RFC 4217 §13).
+// restart makes anew what REIN has ended (RFC 4217 §13): explicit TLS, and the
+// protection of data.
 func (u *upstream) restart(svc *service) error {
-	if u.sealed == nil || svc.BackendTLS.Mode == BackendImplicit {
+	if u.sealed == nil {
 		return nil
 	}
-	u.unseal()
-	_ = u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
 	d := &prelude{u: u, lines: alg.NewLines(alg.MaxReply)}
-	return errors.Join(d.negotiate(svc), u.SetDeadline(time.Time{}))
+	again := d.protect
+	if svc.BackendTLS.Mode == BackendExplicit {
+		u.unseal()
+		again = func() error { return d.negotiate(svc) }
+	}
+	_ = u.SetDeadline(time.Now().Add(svc.Timeouts.Greeting))
+	return errors.Join(again(), u.SetDeadline(time.Time{}))
 }
 
 // shake is the TLS handshake, with us as the client.
@@ -64,15 +74,10 @@ func (u *upstream) shake(svc *service) error {
 	err := u.handshake()
 	svc.metrics.shook(backendControl, err)
 	if err != nil {
-		return &tlsError{fmt.Errorf("TLS: %w", err)}
+		return judgeTLS(fmt.Errorf("TLS: %w", err))
 	}
 	return nil
 }
-
-// tlsError says that a backend is there and its TLS is not what backend_tls asks for.
-type tlsError struct{ error }
-
-func (e *tlsError) Unwrap() error { return e.error }
 
 // prelude is what the gateway says to a server by itself, before a session.
 type prelude struct {
@@ -95,6 +100,12 @@ func (d *prelude) negotiate(svc *service) error {
 	if err := d.u.shake(svc); err != nil {
 		return err
 	}
+	return d.protect()
+}
+
+// protect asks for TLS on data connections too. Servers with implicit TLS do
+// not all take it for granted.
+func (d *prelude) protect() error {
 	if err := d.command("PBSZ 0", 200); err != nil {
 		return err
 	}

@@ -133,6 +133,7 @@ func TestREINOfABackendWithImplicitTLS(t *testing.T) {
 	d.logIn()
 	d.command("REIN")
 	d.reply("220 anew")
+	d.server.takePROT()
 	d.logIn()
 	d.overBackendTLS(config)
 }
@@ -167,7 +168,9 @@ func TestNextBackendIsTrusted(t *testing.T) {
 	}
 	d := &dialogue{g, client, acceptFrom(t, second)}
 	d.server.mustSecure(tls.Server, k.files())
-	d.reply("220 ready")
+	d.server.send("220 ready")
+	d.server.takePROT()
+	d.client.want("220 ready")
 	d.logIn()
 	g.wantBackendUp(g.settings.Services[0].Backends[0], 0)
 	g.wantBackendUp(g.settings.Services[0].Backends[1], 1)

@@ -31,6 +31,12 @@ func (p *peer) takeAUTH(config *tls.Config) {
 	p.want("AUTH TLS")
 	p.send("234 go on")
 	p.mustSecure(tls.Server, config)
+	p.takePROT()
+}
+
+// takePROT is what follows, and what begins implicit TLS.
+func (p *peer) takePROT() {
+	p.t.Helper()
 	p.want("PBSZ 0")
 	p.send("200 ok")
 	p.want("PROT P")
@@ -44,6 +50,7 @@ func (g *gateway) connectOver(mode BackendTLSMode, config *tls.Config) *dialogue
 	if mode == BackendImplicit {
 		d.server.mustSecure(tls.Server, config)
 		d.server.send("220 ready")
+		d.server.takePROT()
 	} else {
 		d.server.send("220 ready")
 		d.server.takeAUTH(config)
@@ -158,6 +165,9 @@ func (d *dialogue) wantUntrusted(why string) {
 	}
 	d.client.wantEnd()
 	d.client.Close()
+	if why == "for another name" { // that is all that goes outside
+		why = "not " + backendName
+	}
 	if cause, _ := d.wantEnded(noBackend)["cause"].(string); !strings.Contains(cause, why) {
 		d.t.Errorf("cause %q, want in it %q", cause, why)
 	}
@@ -173,7 +183,7 @@ func TestBackendThatCannotBeTrusted(t *testing.T) {
 			t.Fatal(err)
 		}
 		for why, c := range map[string]*pki.Certificate{
-			"signed by unknown authority": self, "not " + backendName: k.issue(pki.Request{Names: []string{"other.internal"}}),
+			"signed by unknown authority": self, "for another name": k.issue(pki.Request{Names: []string{"other.internal"}}),
 			"expired": k.issue(pki.Request{Names: []string{backendName}, Expired: true}), "incompatible key usage": k.issue(pki.Request{Names: []string{backendName}, Client: true}),
 		} {
 			d := newGateway(t, k.backendTLS(mode)).connect()

@@ -1,21 +1,23 @@
 // Package relay carries data between two connections in userspace, where the
 // kernel cannot: TLS ends here, or one side is IPv4 and the other IPv6.
 //
-//	err := relay.Join(client, server, func() { … one direction has come to its end … })
+//	r := relay.New(client, server, watcher) // who says what matters, and is told how it ended
+//	r.Run()
 //
 // What is clear on both sides is spliced: its bytes stay in the kernel. Ends
 // are kept honest. A FIN, or in TLS a close_notify, is passed on as such; TLS
 // that stops without close_notify was truncated (RFC 8446 §6.1), and then both
 // connections are reset, so that nobody takes a part for the whole.
 //
-// Be aware: Join knows nothing of timeouts but for what is left when one
-// direction has ended. A connection that stands still stays until its TCP gives
-// up or the caller cuts it.
+// Be aware: a relay knows of no timeout but for what is left when the direction
+// that matters has ended. A connection that stands still stays until its TCP
+// gives up or the caller, who sees that Carried does not grow, cuts it.
 package relay
 
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -23,7 +25,7 @@ import (
 	"time"
 )
 
-// End is one of the two connections that a relay joins. Join closes both.
+// End is one of the two connections that a relay joins. Run closes both.
 type End struct {
 	TCP *net.TCPConn
 	TLS *tls.Conn // over ForTLS(TCP), its handshake done; nil: in clear
@@ -52,6 +54,23 @@ func (e End) Cut() {
 	_ = e.TCP.Close()
 }
 
+// Close ends the connection in order, whatever is still unread.
+func (e End) Close() {
+	if e.TLS != nil {
+		_ = e.TLS.Close() // says close_notify
+	}
+	_ = e.TCP.Close()
+}
+
+// Finish says that nothing follows and lets the peer close, for a while. What
+// it still sends is dropped: a reset would keep it from reading why elsewhere.
+func (e End) Finish(within time.Duration) {
+	_ = e.TCP.SetDeadline(time.Now().Add(within))
+	_ = e.closeWrite()
+	_, _ = io.Copy(io.Discard, e.TCP)
+	_ = e.TCP.Close()
+}
+
 // closeWrite says that nothing follows.
 func (e End) closeWrite() error {
 	if e.TLS == nil {
@@ -62,89 +81,97 @@ func (e End) closeWrite() error {
 	return err
 }
 
-// lingers is how long a direction that has carried nothing may stay open when
-// the other one, which has carried the data, is at its end.
+// lingers is how long a direction that carries nothing may stay open when the
+// other one, which has carried the data, is at its end.
 const lingers = 10 * time.Second
 
-// join is one running relay.
-type join struct {
-	ends    [2]End
-	carried [2]atomic.Int64 // bytes, by the end that they came from
-	first   func()
+// Side is one of the two ends, as the source of a direction.
+type Side int
 
-	mu    sync.Mutex // guards what follows
-	ended [2]bool    // what came from an end came to its own end in order
-	told  bool       // first has been called
-	err   error      // what broke the relay
+// The two sides, in the order of New.
+const (
+	Client Side = iota
+	Server
+)
+
+// Watcher is who knows what a relay is for.
+type Watcher interface {
+	// Carries reports whether the data of a transfer comes from a side, where
+	// no byte has said so yet.
+	Carries(Side) bool
+	// Ended says, once for each side, that what came from there is at its end:
+	// all of it, or up to where err broke it.
+	Ended(side Side, err error)
 }
 
-// Join carries bytes both ways until both directions have ended. first is
-// called once, when one has. The error is what broke a direction in which data
-// was carried, or the first of the two to end; both ends have been reset then.
-func Join(a, b End, first func()) error {
-	j := &join{ends: [2]End{a, b}, first: first}
+// A Relay joins two connections.
+type Relay struct {
+	ends    [2]End
+	carried [2]atomic.Int64 // bytes, by the side that they came from
+	watcher Watcher
+}
+
+// New returns a Relay that does nothing yet.
+func New(client, server End, w Watcher) *Relay {
+	return &Relay{ends: [2]End{client, server}, watcher: w}
+}
+
+// Run carries bytes both ways until both directions have ended.
+func (r *Relay) Run() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		j.carry(1)
+		r.carry(Server)
 	}()
-	j.carry(0)
+	r.carry(Client)
 	<-done
-	_ = a.TCP.Close()
-	_ = b.TCP.Close()
-	return j.err
+	_ = r.ends[Client].TCP.Close()
+	_ = r.ends[Server].TCP.Close()
 }
 
-// carry is one direction: from an end to the other.
-func (j *join) carry(from int) {
-	src, dst := j.ends[from], j.ends[1-from]
-	err := pour(dst, src, &j.carried[from])
+// Carried returns how many bytes have been carried, either way.
+func (r *Relay) Carried() int64 { return r.carried[Client].Load() + r.carried[Server].Load() }
+
+// carry is one direction: from a side to the other.
+func (r *Relay) carry(from Side) {
+	defer func() { // a defect ends a transfer, not the process
+		if p := recover(); p != nil {
+			r.watcher.Ended(from, fmt.Errorf("%w: %v", errPanic, p))
+			r.ends[Client].Cut()
+			r.ends[Server].Cut()
+		}
+	}()
+	src, dst := r.ends[from], r.ends[1-from]
+	err := pour(dst, src, &r.carried[from])
 	if err == nil {
-		j.note(from) // before anybody learns of it, and may close in answer
 		err = dst.closeWrite()
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if err != nil {
-		j.broke(from, err)
+	// What matters is broken with both ends. What does not is nobody's loss:
+	// peers close the idle direction of a transfer as they like.
+	matters := r.carried[from].Load() > 0 || r.watcher.Carries(from)
+	switch {
+	case err != nil && matters:
+		r.watcher.Ended(from, err)
+		r.ends[Client].Cut()
+		r.ends[Server].Cut()
 		return
+	case matters:
+		time.AfterFunc(lingers, func() { r.hurry(1 - from) })
 	}
-	if !j.told && j.err == nil {
-		j.told = true
-		time.AfterFunc(lingers, func() { j.hurry(1 - from) })
-		j.first()
-	}
+	r.watcher.Ended(from, err)
 }
 
-func (j *join) note(from int) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.ended[from] = true
-}
-
-// broke ends both directions. Once one has ended in order, the other has
-// nothing to say that anybody waits for, and peers close it as they like: then
-// what is still under way to them is let through.
-func (j *join) broke(from int, err error) {
-	if j.err == nil && j.ended[1-from] && j.carried[from].Load() == 0 {
-		return
-	}
-	if j.err == nil {
-		j.err = err
-	}
-	j.ends[0].Cut()
-	j.ends[1].Cut()
-}
+var errPanic = errors.New("a defect of the relay")
 
 // hurry closes what a peer leaves open without using it.
-func (j *join) hurry(from int) {
-	if j.carried[from].Load() == 0 {
-		_ = j.ends[from].TCP.SetReadDeadline(time.Now())
+func (r *Relay) hurry(from Side) {
+	if r.carried[from].Load() == 0 {
+		_ = r.ends[from].TCP.SetReadDeadline(time.Now())
 	}
 }
 
 // spliced is how much goes from socket to socket before it is counted.
-const spliced = 4 << 20
+const spliced = 512 << 10
 
 // pour copies until the source says that it is at its end.
 func pour(dst, src End, carried *atomic.Int64) error {

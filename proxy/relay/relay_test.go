@@ -8,7 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,15 +30,41 @@ type rig struct {
 	t              *testing.T
 	client, server far
 	halves         [2]*net.TCPConn // the relay's own
-	first          atomic.Bool     // one direction has come to its end
-	done           chan error
+	relay          *Relay
+	done           chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	source Side       // where the data of the transfer comes from
+	ends   map[Side]error
+}
+
+func (r *rig) Carries(from Side) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return from == r.source
+}
+
+func (r *rig) Ended(from Side, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, twice := r.ends[from]; twice {
+		r.t.Errorf("side %d ended twice", from)
+	}
+	r.ends[from] = err
+}
+
+// carries says which way the transfer goes.
+func (r *rig) carries(from Side) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.source = from
 }
 
 // newRig starts a relay. With TLS the far end is a TLS client, as an FTP client
 // is, or a TLS server.
 func newRig(t *testing.T, clientTLS, serverTLS bool) *rig {
 	t.Helper()
-	r := &rig{t: t, done: make(chan error, 1)}
+	r := &rig{t: t, done: make(chan struct{}), source: noSide, ends: map[Side]error{}}
 	certificate, trust := credentials(t)
 	fc, nc := pair(t)
 	fs, ns := pair(t)
@@ -54,9 +80,16 @@ func newRig(t *testing.T, clientTLS, serverTLS bool) *rig {
 		near[1].TLS, r.server.Conn = tls.Client(ForTLS(ns), trust), conn
 		shake(t, conn, near[1].TLS)
 	}
-	go func() { r.done <- Join(near[0], near[1], func() { r.first.Store(true) }) }()
+	r.relay = New(near[0], near[1], r)
+	go func() {
+		defer close(r.done)
+		r.relay.Run()
+	}()
 	return r
 }
+
+// noSide: the transfer's command has not been seen.
+const noSide Side = -1
 
 func credentials(t *testing.T) (server, client *tls.Config) {
 	t.Helper()
@@ -116,15 +149,19 @@ func (f far) finish(t *testing.T) {
 	}
 }
 
-func (r *rig) wantErr(want error) {
+// wantEnd waits for the end of the relay, and says how the data's direction
+// must have ended.
+func (r *rig) wantEnd(source Side, want error) {
 	r.t.Helper()
 	select {
-	case err := <-r.done:
-		if !errors.Is(err, want) {
-			r.t.Fatalf("the relay ended with %v, want %v", err, want)
-		}
+	case <-r.done:
 	case <-time.After(patience):
 		r.t.Fatal("the relay does not end")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err, told := r.ends[source]; !told || len(r.ends) != 2 || !errors.Is(err, want) {
+		r.t.Fatalf("the data ended with %v (of both %v), want %v", err, r.ends, want)
 	}
 }
 
@@ -147,9 +184,9 @@ func TestBytesAndEndsArrive(t *testing.T) {
 	for name, upload := range map[string]bool{"upload": true, "download": false} {
 		t.Run(name, func(t *testing.T) {
 			everyKind(t, func(t *testing.T, r *rig) {
-				from, to := r.server, r.client
+				from, to, side := r.server, r.client, Server
 				if upload {
-					from, to = to, from
+					from, to, side = to, from, Client
 				}
 				sent := content(9<<20 + 7) // more than is spliced at once
 				go func() {
@@ -166,9 +203,9 @@ func TestBytesAndEndsArrive(t *testing.T) {
 				if _, err := io.ReadAll(from); err != nil {
 					t.Errorf("the other direction ended with %v", err)
 				}
-				r.wantErr(nil)
-				if !r.first.Load() {
-					t.Error("the first end was not told")
+				r.wantEnd(side, nil)
+				if n := r.relay.Carried(); n != int64(len(sent)) {
+					t.Errorf("%d bytes carried, want %d", n, len(sent))
 				}
 			})
 		})
@@ -189,7 +226,7 @@ func TestHalfClose(t *testing.T) {
 		if got, err := io.ReadAll(r.client); err != nil || string(got) != "late" {
 			t.Fatalf("the client reads %q, %v", got, err)
 		}
-		r.wantErr(nil)
+		r.wantEnd(Server, nil)
 	})
 }
 
@@ -199,9 +236,9 @@ func TestTruncation(t *testing.T) {
 	for name, upload := range map[string]bool{"upload": true, "download": false} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, true, true)
-			from, to := r.server, r.client
+			from, to, side := r.server, r.client, Server
 			if upload {
-				from, to = to, from
+				from, to, side = to, from, Client
 			}
 			if _, err := from.Write([]byte("half of i")); err != nil {
 				t.Fatal(err)
@@ -210,7 +247,7 @@ func TestTruncation(t *testing.T) {
 			if got, err := io.ReadAll(to); err == nil {
 				t.Fatalf("%q passed for all", got)
 			}
-			r.wantErr(ErrTruncated)
+			r.wantEnd(side, ErrTruncated)
 		})
 	}
 }
@@ -229,7 +266,7 @@ func TestReset(t *testing.T) {
 		if _, err := io.ReadAll(r.server); err == nil {
 			t.Fatal("a reset arrives as an end in order")
 		}
-		r.wantErr(unix.ECONNRESET)
+		r.wantEnd(Client, unix.ECONNRESET)
 	})
 }
 
@@ -245,7 +282,7 @@ func TestRudeEndAfterTheData(t *testing.T) {
 		}
 		_ = r.client.tcp.SetLinger(0)
 		_ = r.client.tcp.Close()
-		r.wantErr(nil)
+		r.wantEnd(Server, nil)
 	})
 }
 
@@ -253,28 +290,64 @@ func TestRudeEndAfterTheData(t *testing.T) {
 func TestSideLeftOpen(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, true, true)
+	r.carries(Server)
 	r.server.finish(t)
 	if _, err := io.ReadAll(r.client); err != nil {
 		t.Fatal(err)
 	}
 	_ = r.client.tcp.SetDeadline(time.Now().Add(2 * lingers))
 	select {
-	case err := <-r.done:
-		if err != nil {
-			t.Fatal(err)
-		}
+	case <-r.done:
 	case <-time.After(2 * lingers):
 		t.Fatal("the relay waits for a client that says nothing")
 	}
+	r.wantEnd(Server, nil)
+}
+
+// A client that closes its idle side at once still waits for its download. That
+// side's end says nothing of the data, however the data ends.
+func TestIdleSideEndsFirst(t *testing.T) {
+	everyKind(t, func(t *testing.T, r *rig) {
+		r.carries(Server)
+		r.client.finish(t)
+		if _, err := io.ReadAll(r.server); err != nil {
+			t.Fatal(err)
+		}
+		_ = r.server.tcp.SetLinger(0)
+		_ = r.server.tcp.Close() // and not one byte
+		if _, err := io.ReadAll(r.client); err == nil {
+			t.Error("what the server broke off ends in order")
+		}
+		r.wantEnd(Server, unix.ECONNRESET)
+	})
+}
+
+// Nothing hurries a server whose client has nothing more to say.
+func TestSlowServer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, false, false)
+	r.carries(Server)
+	r.client.finish(t)
+	_ = r.client.tcp.SetDeadline(time.Now().Add(3 * lingers))
+	_ = r.server.tcp.SetDeadline(time.Now().Add(3 * lingers))
+	time.AfterFunc(lingers+time.Second, func() {
+		_, _ = r.server.Write([]byte("late"))
+		_ = r.server.tcp.CloseWrite()
+	})
+	if got, err := io.ReadAll(r.client); err != nil || string(got) != "late" {
+		t.Fatalf("the client reads %q, %v", got, err)
+	}
+	r.wantEnd(Server, nil)
 }
 
 func TestCut(t *testing.T) {
 	everyKind(t, func(t *testing.T, r *rig) {
+		r.carries(Server)
 		End{TCP: r.halves[0]}.Cut()
 		End{TCP: r.halves[1]}.Cut()
 		if _, err := io.ReadAll(r.server); err == nil {
 			t.Error("the server sees an end in order")
 		}
-		r.wantErr(net.ErrClosed)
+		r.wantEnd(Server, net.ErrClosed)
 	})
 }

@@ -1,0 +1,45 @@
+package proxy
+
+import (
+	"net"
+	"time"
+)
+
+// serve takes a connection from its accept to its end.
+func (s *Server) serve(svc *service, conn *net.TCPConn) {
+	client := plain(conn.RemoteAddr())
+	now := time.Now()
+	if why := s.door.enter(svc, client.Addr(), now); why != "" {
+		s.turnAway(svc, conn, why)
+		return
+	}
+	outside, why := s.dialledBy(svc, conn)
+	if why != "" {
+		s.door.leave(svc, client.Addr())
+		s.turnAway(svc, conn, why)
+		return
+	}
+	sess := &session{
+		gateway: s, service: svc, id: s.lastID.Add(1), began: now,
+		clientConn: &wire{TCPConn: conn}, client: client, outside: outside, wanted: outside, since: now, lastLine: now,
+	}
+	sess.turn.L = &sess.mu
+	sess.guests.Store(1)
+	if !s.add(sess) {
+		s.door.leave(svc, client.Addr())
+		s.turnAway(svc, conn, refusedDrained)
+		return
+	}
+	sess.begin()
+}
+
+// turnAway says why and hangs up.
+func (s *Server) turnAway(svc *service, conn *net.TCPConn, why refusal) {
+	svc.metrics.refused(string(why))
+	s.Logger.Debug("a client was turned away", "service", svc.Name, "client", conn.RemoteAddr(), "reason", string(why))
+	if !svc.TLS.Implicit { // else there is no TLS yet to say it in
+		_ = conn.SetWriteDeadline(time.Now().Add(lingers))
+		_, _ = conn.Write([]byte(refusalTexts[why]))
+	}
+	_ = conn.Close()
+}
