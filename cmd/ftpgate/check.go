@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"ftpgate/internal/config"
@@ -39,6 +40,10 @@ func check(c *cobra.Command, path string, ruleset bool) error {
 		return err
 	}
 	fmt.Fprintf(out, "%s is good: %s.\n", path, counted(len(file.Settings.Services), "service"))
+	if len(file.NFT.AcceptIn) > 0 {
+		fmt.Fprintf(out, "run keeps this rule in %s:\n\n    %s\n", strings.Join(file.NFT.AcceptIn, ", "), acceptRule(file.NFT.Mark))
+		return nil
+	}
 	fmt.Fprintf(out, "If your firewall drops by default, put this line at the head of its input and forward chains:\n\n    %s\n", acceptRule(file.NFT.Mark))
 	return nil
 }

@@ -43,7 +43,26 @@ func newDaemonMetrics(r *prometheus.Registry) *daemonMetrics {
 	return m
 }
 
+// acceptRules shows in which chains of accept_in our rule is, as it was last seen.
+type acceptRules struct{ table *nft.Table }
+
+var acceptRulePresent = prometheus.NewDesc("ftpgate_accept_rule_present",
+	"Whether the rule that accepts our mark is in a chain of accept_in.", []string{"chain"}, nil)
+
+func (acceptRules) Describe(ch chan<- *prometheus.Desc) { ch <- acceptRulePresent }
+
+func (a acceptRules) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range a.table.Accepted() {
+		value := 0.0
+		if s.Status == nft.AcceptPresent {
+			value = 1
+		}
+		ch <- prometheus.MustNewConstMetric(acceptRulePresent, prometheus.GaugeValue, value, s.Chain.String())
+	}
+}
+
 func (m *daemonMetrics) watchTable(t *nft.Table) {
+	m.registry.MustRegister(acceptRules{t})
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "ftpgate_nft_reinstalls_total", Help: "How often the nftables table was put back after somebody removed it.",
 	}, func() float64 { return float64(t.Reinstalls()) }))

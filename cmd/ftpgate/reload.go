@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"ftpgate/internal/config"
-	"ftpgate/proxy"
 )
 
 // reload reads the configuration again for new sessions. A bad one changes
@@ -29,11 +28,11 @@ func (d *daemon) tryReload() error {
 	if err := needsRestart(d.file, file); err != nil {
 		return err
 	}
-	if err := d.admit(file.Settings); err != nil {
-		return errors.Join(err, d.admit(d.file.Settings))
+	if err := d.admit(file); err != nil {
+		return errors.Join(err, d.admit(d.file))
 	}
 	if err := d.server.Reload(file.Settings); err != nil {
-		return errors.Join(err, d.admit(d.file.Settings))
+		return errors.Join(err, d.admit(d.file))
 	}
 	d.file = file
 	d.level.Set(file.Log.Level)
@@ -41,11 +40,6 @@ func (d *daemon) tryReload() error {
 		d.log.Error(err.Error())
 	}
 	return nil
-}
-
-// admit tells the table what of the settings it must know.
-func (d *daemon) admit(s proxy.Settings) error {
-	return errors.Join(d.table.SetListen(listens(s)), d.table.SetPass(passes(s)))
 }
 
 // needsRestart names a key that a running daemon cannot change.

@@ -93,7 +93,7 @@ func (d *daemon) open() (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.table.SetRelay(relay...), d.table.SetPass(passes(d.file.Settings)))
+	return d.table.SetRelay(relay...)
 }
 
 // serve runs the daemon's tasks until a signal ends them, or one of them fails.
@@ -132,6 +132,10 @@ func (d *daemon) listen(ctx context.Context, tasks *errgroup.Group) error {
 	if err := d.server.Reload(d.file.Settings); err != nil {
 		return err
 	}
+	if err := d.admit(d.file); err != nil { // redirected clients come only when somebody listens
+		return err
+	}
+	tasks.Go(d.watchHost(ctx))
 	d.metrics.reloaded(true, time.Now())
 	return nil
 }

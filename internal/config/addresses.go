@@ -23,23 +23,6 @@ func address(v any) (netip.Addr, error) {
 	return a, usable(a)
 }
 
-// advertise is what the text of 227 says, which has room for IPv4 alone (RFC
-// 959 §4.1.2). A 229 names no address (RFC 2428 §3).
-func advertise(v any) (netip.Addr, error) {
-	s, err := text(v)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	if _, err := netip.ParseAddr(s); err != nil && hostName(s) {
-		return netip.Addr{}, fmt.Errorf("%s is a host name: %s: 227 names the address given here; write it", describe(s), unavailable)
-	}
-	a, err := address(v)
-	if err == nil && !a.Is4() {
-		err = fmt.Errorf("%q is IPv6: 227 can only name an IPv4 address, and 229 names none; write IPv4 or \"\"", s)
-	}
-	return a, err
-}
-
 // addrPort is where to listen.
 func addrPort(v any) (netip.AddrPort, error) {
 	s, err := text(v)

@@ -12,6 +12,7 @@ import (
 // check applies the rules that need more than one key. Values that were
 // refused before are zero here and break no rule a second time.
 func (r *reader) check(f *File) {
+	r.checkTables(f)
 	services := f.Settings.Services
 	for i, s := range services {
 		at := element(serviceTable, i)
@@ -20,15 +21,36 @@ func (r *reader) check(f *File) {
 			if listen.IsValid() {
 				here := dot(at, element("listen", j))
 				r.checkListen(services[:i+1], i, j, here)
-				r.checkFamily(s, listen, at, here)
 				r.checkPorts(s, listen, here)
 			}
 		}
-		r.checkBackends(services, s, at)
-		r.checkTLS(services, i, at)
-		r.checkBackendTLS(s, at)
-		r.checkData(s, at)
+		switch s.Mode {
+		case proxy.Reverse:
+			r.checkReverse(services, i, at)
+		case proxy.Forward:
+			r.checkForward(services, i, at)
+		}
+		r.checkSource(s, at)
 		r.checkTimeouts(s.Timeouts, at)
+	}
+}
+
+// checkReverse applies the rules of services in front of servers.
+func (r *reader) checkReverse(services []proxy.Service, i int, at string) {
+	s := services[i]
+	for j, listen := range s.Listen {
+		if listen.IsValid() {
+			r.checkFamily(s, listen, at, dot(at, element("listen", j)))
+		}
+	}
+	r.checkBackends(services, s, at)
+	r.checkTLS(services, i, at)
+	r.checkBackendTLS(s, at)
+	r.checkData(s, at)
+	r.checkAdvertiseTo(s.AdvertiseTo, dot(at, "advertise_to"))
+	r.checkPeers(s, at)
+	if key := dot(at, "explicit"); s.Explicit {
+		r.report(key, key, `true does nothing with mode = "reverse": `+itsBackends)
 	}
 }
 
@@ -78,13 +100,18 @@ func (r *reader) checkFamily(s proxy.Service, listen netip.AddrPort, at, here st
 	if s.TLS.Mode == alg.PassTLS {
 		needs(`tls.mode = "pass", since no address within the TLS can be changed`)
 	}
+	if s.FromClient {
+		needs(`source = "client", since a server can see no address of the other family`)
+	}
 	if s.Data == proxy.DataKernel {
 		needs(`data = "kernel", since the kernel does not translate between IPv4 and IPv6`)
 	}
 }
 
-func family(a netip.AddrPort) string {
-	if a.Addr().Is4() {
+func family(a netip.AddrPort) string { return familyOf(a.Addr()) }
+
+func familyOf(a netip.Addr) string {
+	if a.Is4() {
 		return "v4"
 	}
 	return "v6"

@@ -4,7 +4,7 @@
 // The file is TOML. It is decoded into plain maps and walked once against the
 // table in schema.go, which has a line for every key of the contract: its path,
 // its default and the function that checks it and stores it. Rules that need
-// more than one key are in check.go. A file is good as a whole or not at all:
+// more than one key are in functions named check, which check.go calls. A file is good as a whole or not at all:
 // one reading reports every unknown key, every bad value and every missing one,
 // each with the line where it stands.
 //
@@ -44,6 +44,10 @@ type File struct {
 		Table string
 		Mark  uint32 // exactly one bit
 		Owner bool   // own the table where the kernel can; false: never
+
+		AcceptIn   []string // chains to keep the accept rule in: "inet filter input"
+		RouteMark  uint32   // exactly one bit, of packets to and from transparent sources
+		RouteTable int      // the routing table that brings them here
 	}
 	Settings proxy.Settings
 }

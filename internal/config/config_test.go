@@ -73,6 +73,7 @@ func TestSmallestFileHasTheDefaults(t *testing.T) {
 	want.Metrics.Listen = netip.MustParseAddrPort("127.0.0.1:9421")
 	want.Admin.Socket = "/run/ftpgate/admin.sock"
 	want.NFT.Table, want.NFT.Mark, want.NFT.Owner = "ftpgate", 0x400, true
+	want.NFT.RouteMark, want.NFT.RouteTable = 0x800, 21421
 
 	if diff := cmp.Diff(want, mustParse(t, smallest), netipValues); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -88,6 +89,9 @@ admin.socket = ""
 table = "gate-2"
 mark = 0x8000_0000
 owner = "off"
+accept_in = ["inet filter input", "ip  filter  DOCKER-USER", "ip6 filter FORWARD"]
+route_mark = "0x1"
+route_table = 1073741824
 [limits]
 sessions = 5000
 sessions_per_client = 0
@@ -102,6 +106,10 @@ backends = ["10.0.0.5:21", "[fd00:10::5]:2121"]
 clients = ["203.0.113.7"]
 deny_clients = ["0.0.0.0/0", "::/0"]
 advertise = "192.0.2.1"
+advertise_to = [
+  { clients = "10.1.0.0/16", address = "10.1.0.1" },
+  { address = "10.0.0.1", clients = "10.0.0.0/8" },
+]
 ports = "40000-40000"
 active_ports = "1024-2000"
 modes = ["active"]
@@ -109,7 +117,7 @@ active_address = "peer"
 source_address = "fd00:10::1"
 strict = true
 data = "kernel"
-data_peer = "exact"
+data_peer = "/24,/64"
 source = "gateway"
 default_data_port = false
 explicit = false
@@ -140,15 +148,22 @@ limits = { sessions = 10, sessions_per_client = 2, new_per_client = "7/h", exemp
 	want := &File{Settings: proxy.Settings{Limits: proxy.Limits{Sessions: 5000, Exempt: exempt}}}
 	want.Log.Level, want.Log.Format = slog.LevelDebug, "json"
 	want.NFT.Table, want.NFT.Mark = "gate-2", 1<<31
+	want.NFT.AcceptIn = []string{"inet filter input", "ip filter DOCKER-USER", "ip6 filter FORWARD"}
+	want.NFT.RouteMark, want.NFT.RouteTable = 1, 1<<30
 
 	a := proxy.Service{
-		Name:              "a",
-		Mode:              proxy.Reverse,
-		Listen:            []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:21"), netip.MustParseAddrPort("[::]:21")},
-		Backends:          []netip.AddrPort{netip.MustParseAddrPort("10.0.0.5:21"), netip.MustParseAddrPort("[fd00:10::5]:2121")},
-		Clients:           []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")},
-		DenyClients:       []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
-		Advertise:         netip.MustParseAddr("192.0.2.1"),
+		Name:        "a",
+		Mode:        proxy.Reverse,
+		Listen:      []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:21"), netip.MustParseAddrPort("[::]:21")},
+		Backends:    []netip.AddrPort{netip.MustParseAddrPort("10.0.0.5:21"), netip.MustParseAddrPort("[fd00:10::5]:2121")},
+		Clients:     []netip.Prefix{netip.MustParsePrefix("203.0.113.7/32")},
+		DenyClients: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+		Advertise:   netip.MustParseAddr("192.0.2.1"),
+		AdvertiseTo: []proxy.AdvertiseTo{
+			{Clients: netip.MustParsePrefix("10.1.0.0/16"), Address: netip.MustParseAddr("10.1.0.1")},
+			{Clients: netip.MustParsePrefix("10.0.0.0/8"), Address: netip.MustParseAddr("10.0.0.1")},
+		},
+		PeerBits:          proxy.PeerBits{V4: 24, V6: 64},
 		Ports:             proxy.PortRange{First: 40000, Last: 40000},
 		ActivePorts:       proxy.PortRange{First: 1024, Last: 2000},
 		Active:            true,

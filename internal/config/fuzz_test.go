@@ -15,6 +15,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(smallest + "ports = \"6100-64x\"\n[service.tls]\nx = [{a.b = '''\n'''}, 1979-05-27]\n"))
 	f.Add([]byte(withTLS("tls = { mode = \"pass\", pass_ports = \"10000-10999:50000\", pass_flows = 65, key = \"k\" }\ndata = \"kernel\"", `"[::1]:21", "127.0.0.1:21"`)))
 	f.Add([]byte(withTLS("tls.certificate = \"/c.pem\"\nbackend_tls = { mode = \"implicit\", ca = \"/ca\", server_name = \"a.b\", insecure_skip_verify = true }", "")))
+	f.Add([]byte("nft.accept_in = [\"ip filter FORWARD\", \"\"]\n" + smallestForward + "destinations = { allow = [\"private\", \"self\"], deny = [\"10.0.0.0/8\"] }\nintercept.ports = [21, 0]\nsource = \"client\"\n"))
+	f.Add([]byte(smallest + "data_peer = \"/24,/64\"\nadvertise = \"a.b\"\nadvertise_to = [{ clients = \"10.0.0.0/8\", address = \"10.0.0.1\" }, { \"x\\n\" = 1 }]\n"))
 	f.Add([]byte("service = [1, {}, {listen = [[]], \"\\u0061.b\" = {}}]\nlog.\"x\".y = 1\n"))
 	f.Add([]byte("[[service]]\n[[service.tls]]\n[[a.b]]\n[a.b.c]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -28,20 +28,16 @@ func TestBadKeys(t *testing.T) {
 		{`clients = ["fe80::1%eth0"]`, "service[0].clients[0]", `"fe80::1%eth0" has a zone: write an address that is not link-local`},
 		{`clients = [{}]`, "service[0].clients[0]", `a table is not text: write one text in quotes`},
 
-		{`advertise = "ftp.example.com"`, "service[0].advertise", `"ftp.example.com" is a host name: not available in this version: 227 names the address given here; write it`},
-		{`advertise = "2001:db8::1"`, "service[0].advertise", `"2001:db8::1" is IPv6: 227 can only name an IPv4 address, and 229 names none; write IPv4 or ""`},
-		{`advertise = "192.0.2.256"`, "service[0].advertise", `"192.0.2.256" is not an address: write e.g. "10.0.0.1" or "2001:db8::1"`},
+		{`advertise = "2001:db8::1"`, "service[0].advertise", `"2001:db8::1" is IPv6: 227 can only name an IPv4 address, and 229 names none; write IPv4`},
+		{`advertise = "192.0.2.256"`, "service[0].advertise", `"192.0.2.256" is neither an address nor the name of a host: write e.g. "192.0.2.1" or "ftp.example.com"`},
 		{`advertise = "0.0.0.0"`, "service[0].advertise", `"0.0.0.0" means any address: write one, or "" to leave it to the gateway`},
 		{`advertise = "224.0.0.1"`, "service[0].advertise", `"224.0.0.1" is the address of a group: write the address of one host`},
 		{`source_address = "fd00:10::1"`, "service[0].source_address", `"fd00:10::1" can dial none of backends: write an address of their family`},
 
-		{`mode = "forward"`, "service[0].mode", `"forward" is not available in this version: a service stands in front of servers of yours; write "reverse"`},
-		{`mode = "proxy"`, "service[0].mode", `"proxy" is not one of the values: write "reverse"`},
+		{`mode = "proxy"`, "service[0].mode", `"proxy" is not one of the values: write "reverse" or "forward"`},
 		{`data = "user"`, "service[0].data", `"user" is not one of the values: write "auto", "kernel" or "relay"`},
-		{`data_peer = "/24"`, "service[0].data_peer", `"/24" is not available in this version: only the client's own address may dial a pinhole; write "exact"`},
-		{`data_peer = "any"`, "service[0].data_peer", `"any" is not one of the values: write "exact"`},
-		{`source = "client"`, "service[0].source", `"client" is not available in this version: backends see the gateway's address; write "gateway"`},
-		{`explicit = true`, "service[0].explicit", `true is not available in this version: USER goes to the backend as it is; write false`},
+		{`source = "server"`, "service[0].source", `"server" is not one of the values: write "gateway" or "client"`},
+		{`explicit = true`, "service[0].explicit", `true does nothing with mode = "reverse": a service leads to its backends and nowhere else; leave it out, or write mode = "forward"`},
 		{`cut = true`, "service[0].cut", `true is not available in this version: a running transfer outlives its session; write false`},
 		{`default_data_port = true`, "service[0].default_data_port", `true is not available in this version: RETR without PORT or PASV fails; write false`},
 		{`strict = "yes"`, "service[0].strict", `"yes" is neither true nor false: write one of them, without quotes`},
@@ -66,8 +62,7 @@ func TestBadKeys(t *testing.T) {
 		{`limits.new_per_client = "0/m"`, "service[0].limits.new_per_client", `"0/m" is not a rate: write COUNT/s, COUNT/m or COUNT/h, e.g. "600/m", or "" for no limit`},
 		{`limits.exempt = ["x"]`, "service[0].limits.exempt[0]", `"x" is not a range of addresses: write e.g. "10.0.0.0/8", "2001:db8::/32" or one address`},
 
-		{`intercept = { from = ["10.0.0.0/8"] }`, "service[0].intercept", `not available in this version: clients dial an address of listen`},
-		{`advertise_to = [ { clients = "10.0.0.0/8" } ]`, "service[0].advertise_to", `not available in this version: every client is told the same address, advertise`},
+		{`intercept = ["10.0.0.0/8"]`, "service[0].intercept", `a list is not a table: write [service.intercept] and its keys below it`},
 		{`routes.host."ftp.example.com" = ["10.0.0.6:21"]`, "service[0].routes", `not available in this version: HOST does not choose the backend`},
 		{`[service.commands]`, "service[0].commands", `not available in this version: no command of FTP is kept from the backend but those of TLS`},
 		{`[audit]`, "audit", `not available in this version: the log has a line for each session and each failed transfer`},
@@ -82,7 +77,7 @@ func TestBadKeys(t *testing.T) {
 		{`[services]`, "services", `unknown key: did you mean [[service]]?`},
 		{`[database]`, "database", `unknown key: the file has log, metrics, admin, nft, limits, service`},
 		{`log.colour = 1`, "service[0].log", `unknown key: did you mean [log]? A key belongs to the last [table] above it`},
-		{`"tls.mode" = "x"`, `service[0]."tls.mode"`, `unknown key: [[service]] has name, mode, listen, backends, tls, clients, deny_clients, advertise, ports, active_ports, modes, active_address, source_address, data, strict, data_peer, source, default_data_port, explicit, cut, timeouts, limits, backend_tls`},
+		{`"tls.mode" = "x"`, `service[0]."tls.mode"`, `unknown key: [[service]] has name, mode, listen, backends, tls, clients, deny_clients, intercept, destinations, explicit, advertise, advertise_to, ports, active_ports, modes, active_address, data_peer, source, source_address, data, strict, default_data_port, cut, timeouts, limits, backend_tls`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.line, func(t *testing.T) {
@@ -117,8 +112,6 @@ func TestBadDaemonKeys(t *testing.T) {
 		{`nft.mark = "bit 10"`, "nft.mark", `"bit 10" is not a mark: write exactly one bit of 32, e.g. "0x00000400"`},
 		{`nft.owner = true`, "nft.owner", `true is not text: write it in quotes, "true"`},
 		{`nft.owner = "on"`, "nft.owner", `"on" is not one of the values: write "auto" or "off"`},
-		{`nft.accept_in = []`, "nft.accept_in", `not available in this version: accept the mark by a rule of your own in your firewall's chains`},
-		{`nft.route_table = 21421`, "nft.route_table", `not available in this version: there are no transparent sources, and nothing is routed by mark`},
 		{`audit.json = "/var/log/ftpgate.json"`, "audit", `not available in this version: the log has a line for each session and each failed transfer`},
 		{`limits.sessions = 2000000000`, "limits.sessions", `2000000000 is not from 0 to 1073741824`},
 		{`level = "info"`, "level", `unknown key: did you mean log.level? A key belongs to the last [table] above it`},
@@ -152,7 +145,7 @@ func TestBadFiles(t *testing.T) {
 			{"service[0].tls.mode", 4, `must be said: write tls.mode = "terminate" with a tls.certificate, "pass", or "refuse", with which clients that would use TLS log in in clear text`},
 		}},
 		{"empty lists", "[[service]]\nname = \"a\"\nlisten = []\nbackends = []\ntls.mode = \"no\"\n", []Problem{
-			{"service[0].listen", 3, `empty: write the addresses that clients dial, e.g. listen = ["198.51.100.1:21"]`},
+			{"service[0].listen", 3, `empty: write the addresses that clients dial, or in forward mode are redirected to, e.g. listen = ["198.51.100.1:21"]`},
 			{"service[0].backends", 4, `empty: write the addresses of the FTP server, e.g. backends = ["10.0.0.5:21"]`},
 			{"service[0].tls.mode", 5, `"no" is not one of the values: write "refuse", "pass" or "terminate"`},
 		}},

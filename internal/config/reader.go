@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -20,6 +21,14 @@ type reader struct {
 type place struct {
 	file    *File
 	service *proxy.Service
+}
+
+// mode is that of the service, "" while it is not known.
+func (p place) mode() proxy.Mode {
+	if p.service == nil {
+		return ""
+	}
+	return p.service.Mode
 }
 
 // value is what was written for a key, and where.
@@ -114,13 +123,21 @@ func (r *reader) table(p place, scope, at string, tree map[string]any) {
 		switch {
 		case written && k.later != "":
 			v.fail(unavailable + ": " + k.later)
+		case k.idle(p.mode()) != "":
+			if v.given() {
+				v.fail(fmt.Sprintf("does nothing with mode = %q: %s", p.mode(), k.idle(p.mode())))
+			}
 		case written:
 			r.given[where] = v.given()
 			k.set(p, v)
+		case k.forward != nil && p.mode() == proxy.Forward:
+			k.set(p, value{r, where, k.forward})
 		case found[k.impliedBy].given():
 			k.set(p, value{r, where, k.def})
 		case k.missing != "":
-			r.report(where, where, k.missing)
+			if !k.modal() || p.mode() != "" {
+				r.report(where, where, k.missing)
+			}
 		case k.def != nil:
 			k.set(p, value{r, where, k.def})
 		}

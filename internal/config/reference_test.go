@@ -10,7 +10,6 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
 
-	"ftpgate/alg"
 	"ftpgate/proxy"
 )
 
@@ -35,62 +34,87 @@ func TestReferenceFileIsGood(t *testing.T) {
 }
 
 // TestReferenceFileShowsTheDefaults writes every default out. No mode has all
-// the keys of TLS, so each is written out in the mode that it is for.
+// the keys, so each is written out in a mode that it is for.
 func TestReferenceFileShowsTheDefaults(t *testing.T) {
 	tests := []struct {
 		name    string
-		without map[string][]string // keys of other modes, by table
-		give    map[string]string   // what the mode needs
-		want    func(*proxy.Service)
+		without []string       // keys of other modes
+		give    map[string]any // what the mode needs
+		want    string         // the service, as one writes it
 	}{
 		{
-			"refuse", map[string][]string{"tls": slices.Concat(terminateKeys, passKeys), "backend_tls": backendTLSKeys}, nil,
-			func(*proxy.Service) {},
+			"refuse", slices.Concat(idleIn(proxy.Reverse), under("tls", terminateKeys), under("tls", passKeys), under("backend_tls", backendTLSKeys)), nil,
+			smallest,
 		},
 		{
-			"terminate and explicit", map[string][]string{"tls": passKeys},
-			map[string]string{"tls.mode": "terminate", "tls.certificate": "/c.pem", "backend_tls.mode": "explicit"},
-			func(s *proxy.Service) {
-				s.TLS.Mode, s.TLS.Certificate, s.BackendTLS.Mode = alg.TerminateTLS, "/c.pem", proxy.BackendExplicit
-			},
+			"terminate and explicit", slices.Concat(idleIn(proxy.Reverse), under("tls", passKeys)),
+			map[string]any{"tls.mode": "terminate", "tls.certificate": "/c.pem", "backend_tls.mode": "explicit"},
+			withTLS("tls.certificate = \"/c.pem\"\nbackend_tls.mode = \"explicit\"", ""),
 		},
 		{
-			"pass", map[string][]string{"tls": terminateKeys, "backend_tls": backendTLSKeys}, map[string]string{"tls.mode": "pass"},
-			func(s *proxy.Service) { s.TLS.Mode = alg.PassTLS },
+			"pass", slices.Concat(idleIn(proxy.Reverse), under("tls", terminateKeys), under("backend_tls", backendTLSKeys)), map[string]any{"tls.mode": "pass"},
+			withTLS(`tls.mode = "pass"`, ""),
+		},
+		{
+			"forward", idleIn(proxy.Forward),
+			map[string]any{"mode": "forward", "tls.mode": "pass", "listen": []string{"0.0.0.0:2121"}, "intercept.from": []string{"10.0.0.0/8"}},
+			smallestForward,
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			text := withDefaults(t, tt.without, tt.give)
-			want := mustParse(t, smallest)
-			tt.want(&want.Settings.Services[0])
-			if diff := cmp.Diff(want, mustParse(t, text), netipValues); diff != "" {
+			if diff := cmp.Diff(mustParse(t, tt.want), mustParse(t, text), netipValues); diff != "" {
 				t.Errorf("a default in the reference file is another, -default +reference:\n%s", diff)
 			}
 		})
 	}
 }
 
+// idleIn lists the keys of a service that do nothing in a mode.
+func idleIn(m proxy.Mode) []string {
+	var paths []string
+	for _, k := range schema {
+		if k.idle(m) != "" {
+			paths = append(paths, strings.TrimPrefix(k.path, "service."))
+		}
+	}
+	return paths
+}
+
+func under(table string, keys []string) []string {
+	paths := make([]string, len(keys))
+	for i, k := range keys {
+		paths[i] = dot(table, k)
+	}
+	return paths
+}
+
 // withDefaults returns the reference file with its defaults written out, less
 // some keys of the service, and with others of its values.
-func withDefaults(t *testing.T, without map[string][]string, give map[string]string) string {
+func withDefaults(t *testing.T, without []string, give map[string]any) string {
 	t.Helper()
 	var tree map[string]any
 	if err := toml.Unmarshal([]byte(defaultLine.ReplaceAllString(referenceFile(t), "$1")), &tree); err != nil {
 		t.Fatal(err)
 	}
 	service := tree["service"].([]map[string]any)[0]
-	for table, keys := range without {
-		for _, k := range keys {
-			if _, ok := service[table].(map[string]any)[k]; !ok {
-				t.Errorf("%s.%s is not in the reference file", table, k)
-			}
-			delete(service[table].(map[string]any), k)
+	home := func(path string) (table map[string]any, key string) {
+		if name, key, ok := strings.Cut(path, "."); ok {
+			return service[name].(map[string]any), key
 		}
+		return service, path
 	}
-	for key, v := range give {
-		table, k, _ := strings.Cut(key, ".")
-		service[table].(map[string]any)[k] = v
+	for _, path := range without {
+		table, key := home(path)
+		if _, ok := table[key]; !ok {
+			t.Errorf("%s is not in the reference file", path)
+		}
+		delete(table, key)
+	}
+	for path, v := range give {
+		table, key := home(path)
+		table[key] = v
 	}
 	text, err := toml.Marshal(tree)
 	if err != nil {

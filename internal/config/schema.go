@@ -18,17 +18,46 @@ type key struct {
 	set       func(place, value)
 	missing   string // it must be written: what to write
 	impliedBy string // another key; given that one, def will do instead
+	forward   any    // def, and not missing, in forward mode
+	noForward string // it does nothing in forward mode: what is so there
+	noReverse string // the same in reverse mode
 	later     string // it is not available in this version: what happens today
 }
+
+// idle says why a key does nothing in a mode; "": it does something.
+func (k key) idle(m proxy.Mode) string {
+	switch m {
+	case proxy.Forward:
+		return k.noForward
+	case proxy.Reverse:
+		return k.noReverse
+	}
+	return ""
+}
+
+// modal says whether one must know the mode to know if a key must be written.
+func (k key) modal() bool { return k.noForward != "" || k.noReverse != "" || k.forward != nil }
 
 const (
 	serviceTable = "service"
 	unavailable  = "not available in this version"
 
 	needsName     = `missing: write a name for logs and metrics, e.g. name = "files"`
-	needsListen   = `missing: write the addresses that clients dial, e.g. listen = ["198.51.100.1:21"]`
+	needsListen   = `missing: write the addresses that clients dial, or in forward mode are redirected to, e.g. listen = ["198.51.100.1:21"]`
 	needsBackends = `missing: write the addresses of the FTP server, e.g. backends = ["10.0.0.5:21"]`
 	needsTLSMode  = `must be said: write tls.mode = "terminate" with a tls.certificate, "pass", or "refuse", with which clients that would use TLS log in in clear text`
+	needsFrom     = `missing: write the clients to redirect, e.g. intercept.from = ["10.0.0.0/8"]; it is the list of who may use the service`
+	needsPorts    = `: nothing would be redirected; write [21]`
+
+	// What is so where a key does nothing, and what to do about it.
+	anyServer   = "a service leads to whatever server its clients dial; leave it out"
+	fromIsList  = "intercept.from is the list of who may use the service; leave it out"
+	namesServer = "clients are told the server's own address; leave it out"
+	dialsServer = "clients dial the server's own port, from the very address of their control connection; leave it out"
+	serversTLS  = "the TLS of clients ends at the server; leave it out"
+	asOtherNAT  = "passive data within TLS goes the way of the other traffic of clients; leave it out"
+	onlyListen  = `clients dial listen, and nothing is redirected; leave it out, or write mode = "forward"`
+	itsBackends = `a service leads to its backends and nowhere else; leave it out, or write mode = "forward"`
 )
 
 // nothing is the default of a list.
@@ -50,9 +79,9 @@ var schema = []key{
 	{path: "nft.table", def: "ftpgate", set: one(tableName, func(p place) *string { return &p.file.NFT.Table })},
 	{path: "nft.mark", def: "0x00000400", set: one(mark, func(p place) *uint32 { return &p.file.NFT.Mark })},
 	{path: "nft.owner", def: "auto", set: one(owner, func(p place) *bool { return &p.file.NFT.Owner })},
-	{path: "nft.accept_in", later: "accept the mark by a rule of your own in your firewall's chains"},
-	{path: "nft.route_mark", later: "there are no transparent sources, and nothing is routed by mark"},
-	{path: "nft.route_table", later: "there are no transparent sources, and nothing is routed by mark"},
+	{path: "nft.accept_in", def: nothing, set: distinct(chain, func(p place) *[]string { return &p.file.NFT.AcceptIn })},
+	{path: "nft.route_mark", def: "0x00000800", set: one(mark, func(p place) *uint32 { return &p.file.NFT.RouteMark })},
+	{path: "nft.route_table", def: int64(21421), set: one(routeTable, func(p place) *int { return &p.file.NFT.RouteTable })},
 
 	{path: "audit", later: "the log has a line for each session and each failed transfer"},
 
@@ -62,36 +91,45 @@ var schema = []key{
 	{path: "limits.exempt", def: nothing, set: list(prefix, func(p place) *[]netip.Prefix { return &p.file.Settings.Limits.Exempt })},
 
 	{path: "service.name", missing: needsName, set: one(label, func(p place) *string { return &p.service.Name })},
+	// Before the keys that only one mode has.
 	{path: "service.mode", def: "reverse", set: one(mode, func(p place) *proxy.Mode { return &p.service.Mode })},
 	{path: "service.listen", missing: needsListen, set: some(list(addrPort, func(p place) *[]netip.AddrPort { return &p.service.Listen }), needsListen)},
-	{path: "service.backends", missing: needsBackends, set: some(list(backend, func(p place) *[]netip.AddrPort { return &p.service.Backends }), needsBackends)},
-	{path: "service.tls.mode", missing: needsTLSMode, impliedBy: "service.tls.certificate", def: "terminate", set: ofTLS(tlsMode, func(t *proxy.TLS) *alg.TLS { return &t.Mode })},
-	{path: "service.tls.certificate", def: "", set: ofTLS(optional(pemFile), func(t *proxy.TLS) *string { return &t.Certificate })},
-	{path: "service.tls.key", def: "", set: ofTLS(optional(pemFile), func(t *proxy.TLS) *string { return &t.Key })},
-	{path: "service.tls.require", def: false, set: ofTLS(boolean, func(t *proxy.TLS) *bool { return &t.Require })},
-	{path: "service.tls.implicit", def: false, set: ofTLS(boolean, func(t *proxy.TLS) *bool { return &t.Implicit })},
-	{path: "service.tls.min_version", def: "1.2", set: ofTLS(tlsVersion, func(t *proxy.TLS) *uint16 { return &t.MinVersion })},
-	{path: "service.tls.client_ca", def: "", set: ofTLS(optional(pemFile), func(t *proxy.TLS) *string { return &t.ClientCA })},
-	{path: "service.tls.require_resumption", def: true, set: ofTLS(boolean, func(t *proxy.TLS) *bool { return &t.RequireResumption })},
-	{path: "service.tls.pass_ports", def: "", set: setPassPorts},
-	{path: "service.tls.pass_flows", def: int64(4), set: ofTLS(passFlows, func(t *proxy.TLS) *int { return &t.PassFlows })},
+	{path: "service.backends", noForward: anyServer, missing: needsBackends, set: some(list(backend, func(p place) *[]netip.AddrPort { return &p.service.Backends }), needsBackends)},
+	{path: "service.tls.mode", missing: needsTLSMode, impliedBy: "service.tls.certificate", def: "terminate", forward: "pass", set: ofTLS(tlsMode, func(t *proxy.TLS) *alg.TLS { return &t.Mode })},
+	{path: "service.tls.certificate", noForward: serversTLS, def: "", set: ofTLS(optional(pemFile), func(t *proxy.TLS) *string { return &t.Certificate })},
+	{path: "service.tls.key", noForward: serversTLS, def: "", set: ofTLS(optional(pemFile), func(t *proxy.TLS) *string { return &t.Key })},
+	{path: "service.tls.require", noForward: serversTLS, def: false, set: ofTLS(boolean, func(t *proxy.TLS) *bool { return &t.Require })},
+	{path: "service.tls.implicit", noForward: serversTLS, def: false, set: ofTLS(boolean, func(t *proxy.TLS) *bool { return &t.Implicit })},
+	{path: "service.tls.min_version", noForward: serversTLS, def: "1.2", set: ofTLS(tlsVersion, func(t *proxy.TLS) *uint16 { return &t.MinVersion })},
+	{path: "service.tls.client_ca", noForward: serversTLS, def: "", set: ofTLS(optional(pemFile), func(t *proxy.TLS) *string { return &t.ClientCA })},
+	{path: "service.tls.require_resumption", noForward: serversTLS, def: true, set: ofTLS(boolean, func(t *proxy.TLS) *bool { return &t.RequireResumption })},
+	{path: "service.tls.pass_ports", noForward: asOtherNAT, def: "", set: setPassPorts},
+	{path: "service.tls.pass_flows", noForward: asOtherNAT, def: int64(4), set: ofTLS(passFlows, func(t *proxy.TLS) *int { return &t.PassFlows })},
 
-	{path: "service.clients", def: nothing, set: list(prefix, func(p place) *[]netip.Prefix { return &p.service.Clients })},
+	{path: "service.clients", noForward: fromIsList, def: nothing, set: list(prefix, func(p place) *[]netip.Prefix { return &p.service.Clients })},
 	{path: "service.deny_clients", def: nothing, set: list(prefix, func(p place) *[]netip.Prefix { return &p.service.DenyClients })},
-	{path: "service.advertise", def: "", set: one(optional(advertise), func(p place) *netip.Addr { return &p.service.Advertise })},
-	{path: "service.ports", def: "61000-64999", set: one(ports, func(p place) *proxy.PortRange { return &p.service.Ports })},
+	{path: "service.intercept.from", noReverse: onlyListen, missing: needsFrom, set: some(list(redirected, func(p place) *[]netip.Prefix { return &p.service.Intercept.From }), needsFrom)},
+	{path: "service.intercept.except", noReverse: onlyListen, def: nothing, set: list(prefix, func(p place) *[]netip.Prefix { return &p.service.Intercept.Except })},
+	{path: "service.intercept.interfaces", noReverse: onlyListen, def: nothing, set: distinct(interfaceName, func(p place) *[]string { return &p.service.Intercept.Interfaces })},
+	{path: "service.intercept.ports", noReverse: onlyListen, def: []any{int64(21)}, set: some(distinct(port, func(p place) *[]uint16 { return &p.service.Intercept.Ports }), needsPorts)},
+	// Deny before allow, which is held against it.
+	{path: "service.destinations.deny", noReverse: itsBackends, def: []any{"private", "loopback", "link-local", "self"}, set: setDeny},
+	{path: "service.destinations.allow", noReverse: itsBackends, def: nothing, set: setAllow},
+	{path: "service.explicit", def: false, set: one(boolean, func(p place) *bool { return &p.service.Explicit })},
+	{path: "service.advertise", noForward: namesServer, def: "", set: setAdvertise},
+	{path: "service.advertise_to", noForward: namesServer, def: nothing, set: setAdvertiseTo},
+	{path: "service.ports", noForward: dialsServer, def: "61000-64999", set: one(ports, func(p place) *proxy.PortRange { return &p.service.Ports })},
 	{path: "service.active_ports", def: "20000-59999", set: one(ports, func(p place) *proxy.PortRange { return &p.service.ActivePorts })},
 	{path: "service.modes", def: []any{"passive", "active"}, set: setModes},
 	{path: "service.active_address", def: "reject", set: one(activeAddress, func(p place) *bool { return &p.service.ActiveAddressPeer })},
+	{path: "service.data_peer", noForward: dialsServer, def: "exact", set: one(dataPeer, func(p place) *proxy.PeerBits { return &p.service.PeerBits })},
+	{path: "service.source", def: "gateway", set: one(source, func(p place) *bool { return &p.service.FromClient })},
 	{path: "service.source_address", def: "", set: one(optional(address), func(p place) *netip.Addr { return &p.service.SourceAddress })},
 	{path: "service.data", def: "auto", set: one(dataPath, func(p place) *proxy.DataPath { return &p.service.Data })},
 	{path: "service.strict", def: false, set: one(boolean, func(p place) *bool { return &p.service.Strict })},
 
-	// Keys of which one value, or two, say what happens in this version.
-	{path: "service.data_peer", def: "exact", set: one(dataPeer, nil)},
-	{path: "service.source", def: "gateway", set: one(source, nil)},
+	// Keys of which one value says what happens in this version.
 	{path: "service.default_data_port", def: false, set: one(off("RETR without PORT or PASV fails"), nil)},
-	{path: "service.explicit", def: false, set: one(off("USER goes to the backend as it is"), nil)},
 	{path: "service.cut", def: false, set: one(off("a running transfer outlives its session"), nil)},
 
 	{path: "service.timeouts.connect", def: "10s", set: timeout(func(t *proxy.Timeouts) *time.Duration { return &t.Connect })},
@@ -109,17 +147,14 @@ var schema = []key{
 	{path: "service.limits.new_per_client", set: one(optional(rate), func(p place) *proxy.Rate { return &p.service.Limits.NewPerClient })},
 	{path: "service.limits.exempt", set: list(prefix, func(p place) *[]netip.Prefix { return &p.service.Limits.Exempt })},
 
-	{path: "service.backend_tls.mode", def: "clear", set: ofBackend(backendTLSMode, func(t *proxy.BackendTLS) *proxy.BackendTLSMode { return &t.Mode })},
-	{path: "service.backend_tls.ca", def: "", set: ofBackend(optional(pemFile), func(t *proxy.BackendTLS) *string { return &t.CA })},
-	{path: "service.backend_tls.server_name", def: "", set: ofBackend(optional(serverName), func(t *proxy.BackendTLS) *string { return &t.ServerName })},
-	{path: "service.backend_tls.certificate", def: "", set: ofBackend(optional(pemFile), func(t *proxy.BackendTLS) *string { return &t.Certificate })},
-	{path: "service.backend_tls.key", def: "", set: ofBackend(optional(pemFile), func(t *proxy.BackendTLS) *string { return &t.Key })},
-	{path: "service.backend_tls.min_version", def: "1.2", set: ofBackend(tlsVersion, func(t *proxy.BackendTLS) *uint16 { return &t.MinVersion })},
-	{path: "service.backend_tls.insecure_skip_verify", def: false, set: ofBackend(boolean, func(t *proxy.BackendTLS) *bool { return &t.InsecureSkipVerify })},
+	{path: "service.backend_tls.mode", noForward: serversTLS, def: "clear", set: ofBackend(backendTLSMode, func(t *proxy.BackendTLS) *proxy.BackendTLSMode { return &t.Mode })},
+	{path: "service.backend_tls.ca", noForward: serversTLS, def: "", set: ofBackend(optional(pemFile), func(t *proxy.BackendTLS) *string { return &t.CA })},
+	{path: "service.backend_tls.server_name", noForward: serversTLS, def: "", set: ofBackend(optional(serverName), func(t *proxy.BackendTLS) *string { return &t.ServerName })},
+	{path: "service.backend_tls.certificate", noForward: serversTLS, def: "", set: ofBackend(optional(pemFile), func(t *proxy.BackendTLS) *string { return &t.Certificate })},
+	{path: "service.backend_tls.key", noForward: serversTLS, def: "", set: ofBackend(optional(pemFile), func(t *proxy.BackendTLS) *string { return &t.Key })},
+	{path: "service.backend_tls.min_version", noForward: serversTLS, def: "1.2", set: ofBackend(tlsVersion, func(t *proxy.BackendTLS) *uint16 { return &t.MinVersion })},
+	{path: "service.backend_tls.insecure_skip_verify", noForward: serversTLS, def: false, set: ofBackend(boolean, func(t *proxy.BackendTLS) *bool { return &t.InsecureSkipVerify })},
 
-	{path: "service.advertise_to", later: "every client is told the same address, advertise"},
-	{path: "service.intercept", later: "clients dial an address of listen"},
-	{path: "service.destinations", later: "a service leads to its backends and nowhere else"},
 	{path: "service.proxy_protocol", later: "PROXY headers are neither read nor sent"},
 	{path: "service.commands", later: "no command of FTP is kept from the backend but those of TLS"},
 	{path: "service.routes", later: "HOST does not choose the backend"},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,19 @@ func list[T any](parse parser[T], field func(place) *[]T) func(place, value) {
 				value{v.r, element(v.at, i), e}.fail(err.Error())
 			}
 			*field(p) = append(*field(p), t)
+		}
+	}
+}
+
+// distinct is list for lists of what must not be there twice.
+func distinct[T comparable](parse parser[T], field func(place) *[]T) func(place, value) {
+	return func(p place, v value) {
+		list(parse, field)(p, v)
+		var bad T
+		for i, t := range *field(p) {
+			if t != bad && slices.Contains((*field(p))[:i], t) {
+				v.r.report(element(v.at, i), element(v.at, i), describe(t)+" is in the list twice: write it once")
+			}
 		}
 	}
 }

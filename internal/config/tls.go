@@ -54,9 +54,14 @@ func pemFile(v any) (string, error) {
 
 // Names of hosts; the last label has a letter, or it is a mistyped address.
 var (
-	serverForm = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
-	lastLabel  = regexp.MustCompile(`[A-Za-z_][^.]*$`)
+	hostForm  = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
+	lastLabel = regexp.MustCompile(`[A-Za-z_][^.]*$`)
 )
+
+// isHost tells the name of a host from a mistyped address, and from anything else.
+func isHost(s string) bool {
+	return len(s) <= 253 && hostForm.MatchString(s) && lastLabel.MatchString(s)
+}
 
 // serverName is what a backend's certificate must name: a host or an address.
 func serverName(v any) (string, error) {
@@ -67,7 +72,7 @@ func serverName(v any) (string, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return s, usable(a)
 	}
-	if len(s) > 253 || !serverForm.MatchString(s) || !lastLabel.MatchString(s) {
+	if !isHost(s) {
 		return "", fmt.Errorf(`%s is not the name of a host: write it as the certificate has it, e.g. "ftp.example.com", or an address`, describe(s))
 	}
 	return s, nil

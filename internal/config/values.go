@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/bits"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ func describe(v any) string {
 			v = v[:80] + "…"
 		}
 		return strconv.Quote(v)
-	case bool, int64, float64:
+	case bool, int64, uint16, float64:
 		return fmt.Sprint(v)
 	case time.Time:
 		return "a date"
@@ -66,26 +67,13 @@ func optional[T any](parse parser[T]) parser[T] {
 }
 
 // oneOf accepts the words given.
-func oneOf(words ...string) parser[string] { return choice(words, nil, "") }
-
-// choice accepts words, and says of those of a later version what happens today.
-func choice(words, later []string, today string) parser[string] {
+func oneOf(words ...string) parser[string] {
 	return func(v any) (string, error) {
 		s, err := text(v)
-		if err != nil {
-			return "", err
+		if err == nil && !slices.Contains(words, s) {
+			err = fmt.Errorf("%s is not one of the values: write %s", describe(s), orList(words))
 		}
-		for _, w := range words {
-			if s == w {
-				return s, nil
-			}
-		}
-		for _, w := range later {
-			if s == w {
-				return "", fmt.Errorf("%q is %s: %s; write %q", s, unavailable, today, words[0])
-			}
-		}
-		return "", fmt.Errorf("%s is not one of the values: write %s", describe(s), orList(words))
+		return s, err
 	}
 }
 
@@ -95,10 +83,8 @@ func orList(words []string) string {
 	for i, w := range words {
 		quoted[i] = strconv.Quote(w)
 	}
-	if last := len(quoted) - 1; last > 0 {
-		return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
-	}
-	return quoted[0]
+	last := len(quoted) - 1
+	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
 }
 
 func boolean(v any) (bool, error) {
@@ -120,14 +106,15 @@ func off(today string) parser[bool] {
 	}
 }
 
-var (
-	modeWord = choice([]string{string(proxy.Reverse)}, []string{"forward"}, "a service stands in front of servers of yours")
-	source   = choice([]string{"gateway"}, []string{"client"}, "backends see the gateway's address")
-)
-
 func mode(v any) (proxy.Mode, error) {
-	s, err := modeWord(v)
+	s, err := oneOf(string(proxy.Reverse), string(proxy.Forward))(v)
 	return proxy.Mode(s), err
+}
+
+// source says whether servers see the client's own address.
+func source(v any) (bool, error) {
+	s, err := oneOf("gateway", "client")(v)
+	return s == "client", err
 }
 
 func owner(v any) (bool, error) {
@@ -138,14 +125,6 @@ func owner(v any) (bool, error) {
 func activeAddress(v any) (bool, error) {
 	s, err := oneOf("reject", "peer")(v)
 	return s == "peer", err
-}
-
-func dataPeer(v any) (string, error) {
-	s, err := text(v)
-	if err == nil && strings.HasPrefix(s, "/") {
-		return "", fmt.Errorf(`%q is %s: only the client's own address may dial a pinhole; write "exact"`, s, unavailable)
-	}
-	return choice([]string{"exact"}, nil, "")(v)
 }
 
 func level(v any) (slog.Level, error) {

@@ -4,20 +4,11 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
-	"ftpgate/nft"
 	"ftpgate/proxy"
 )
-
-// listens returns the addresses on which all services listen.
-func listens(s proxy.Settings) []netip.AddrPort {
-	var all []netip.AddrPort
-	for _, svc := range s.Services {
-		all = append(all, svc.Listen...)
-	}
-	return all
-}
 
 // forwarding is the switch that lets the kernel carry data from one interface
 // to another, by address family.
@@ -50,6 +41,9 @@ func notForwarding(s proxy.Settings) []error {
 // needs reports whether the kernel carries data of an address family.
 func needs(s proxy.Settings, family func(netip.Addr) bool) bool {
 	for _, svc := range s.Services {
+		if svc.Mode == proxy.Forward && slices.ContainsFunc(svc.Listen, func(l netip.AddrPort) bool { return family(l.Addr()) }) {
+			return true
+		}
 		for _, b := range svc.Backends {
 			if family(b.Addr()) && !b.Addr().IsLoopback() && !svc.OnlyRelays() {
 				return true
@@ -57,20 +51,4 @@ func needs(s proxy.Settings, family func(netip.Addr) bool) bool {
 		}
 	}
 	return false
-}
-
-// passes are the ports for TLS that passes, of all services.
-func passes(s proxy.Settings) []nft.PassPorts {
-	var all []nft.PassPorts
-	for _, svc := range s.Services {
-		if svc.TLS.PassPorts == (proxy.PortRange{}) {
-			continue
-		}
-		for _, b := range svc.Backends {
-			all = append(all, nft.PassPorts{
-				First: svc.TLS.PassPorts.First, Last: svc.TLS.PassPorts.Last, To: netip.AddrPortFrom(b.Addr(), svc.TLS.PassTo),
-			})
-		}
-	}
-	return all
 }
