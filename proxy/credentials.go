@@ -42,10 +42,15 @@ func loadCredentials(s *Service) (*credentials, error) {
 }
 
 // CheckCredentials reads the files that a service names: errors, as Reload
-// would have them, and when the certificate that clients see expires.
-func CheckCredentials(s Service) (expires time.Time, err error) {
+// would have them, when the certificate that clients see expires, and whether
+// it names no host: today's clients do not look for one in its subject.
+func CheckCredentials(s Service) (expires time.Time, nameless bool, err error) {
 	c, err := loadCredentials(&s)
-	return c.expires, err
+	if c.client != nil {
+		leaf := c.client.Certificates[0].Leaf
+		nameless = len(leaf.DNSNames)+len(leaf.IPAddresses) == 0
+	}
+	return c.expires, nameless, err
 }
 
 func (c *credentials) loadClient(t *TLS) error {
@@ -226,8 +231,12 @@ func (s *Server) refreshCredentials() {
 		now, err := loadCredentials(&svc.Service)
 		switch {
 		case err != nil:
-			s.Logger.Error("a certificate cannot be read again; the one before stays in use", "service", svc.Name, "error", err)
+			what := err.Error()
+			if said := svc.badFiles.Swap(&what); said == nil || *said != what {
+				s.Logger.Error("a certificate cannot be read again; the one before stays in use", "service", svc.Name, "error", err)
+			}
 		case !now.same(before):
+			svc.badFiles.Store(nil)
 			svc.credentials.Store(now)
 			svc.metrics.setCertificate(now.expires)
 			s.Logger.Info("certificates were renewed", "service", svc.Name, "expires", now.expires)

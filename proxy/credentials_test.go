@@ -55,7 +55,7 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), "service files: "+tt.want) {
 				t.Errorf("Reload: %v, want it to begin with %q", err, "service files: "+tt.want)
 			}
-			if _, err := CheckCredentials(broken.Services[0]); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			if _, _, err := CheckCredentials(broken.Services[0]); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 				t.Errorf("CheckCredentials: %v, want it to begin with %q", err, tt.want)
 			}
 			g.loggedIn().refused("AUTH TLS", `534 TLS is refused by the gateway (tls.mode = "refuse")`) // nothing has changed
@@ -70,7 +70,7 @@ func TestBothSidesFilesAreChecked(t *testing.T) {
 	k.terminate(nil, &s)
 	k.backendTLS(BackendImplicit)(nil, &s)
 	s.TLS.Key, s.BackendTLS.CA = k.file("none"), k.file("none")
-	_, err := CheckCredentials(s)
+	_, _, err := CheckCredentials(s)
 	for _, want := range []string{"tls.key: ", "backend_tls.ca: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("CheckCredentials: %v, want in it %q", err, want)
@@ -195,7 +195,7 @@ func (g *gateway) wantExpiry(want time.Time) {
 func TestExpiryIsTold(t *testing.T) {
 	k := newKeyring(t) // good for a day
 	g := newGateway(t, k.terminate)
-	first, err := CheckCredentials(g.settings.Services[0])
+	first, _, err := CheckCredentials(g.settings.Services[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,16 +67,6 @@ type Server struct {
 	accepting sync.WaitGroup // one per listener
 }
 
-// service is a Service at work, shared by its listeners and sessions.
-type service struct {
-	Service
-	backends    []*backend
-	own         []netip.AddrPort // all listeners of the gateway
-	metrics     *serviceMetrics
-	credentials atomic.Pointer[credentials]
-	resolved    atomic.Pointer[netip.Addr] // what AdvertiseName is; nil: not known
-}
-
 // NewServer returns a Server that does nothing yet.
 func NewServer(o Options) *Server {
 	if o.Original == nil {
@@ -130,40 +120,6 @@ func (s *Server) Reload(settings Settings) error {
 	s.Metrics.setSessionsLimit(s.door.limit())
 	s.swapListeners(opened)
 	return nil
-}
-
-// build makes services of settings. A backend that stays keeps its state.
-func (s *Server) build(settings Settings) (map[string]*service, error) {
-	services := make(map[string]*service, len(settings.Services))
-	var own []netip.AddrPort
-	for _, c := range settings.Services {
-		if len(c.Listen) == 0 {
-			return nil, fmt.Errorf("service %s: nothing to listen on", c.Name)
-		}
-		own = append(own, c.Listen...)
-	}
-	for _, c := range settings.Services {
-		svc := &service{Service: c, own: own}
-		files, err := loadCredentials(&c)
-		if err != nil {
-			return nil, fmt.Errorf("service %s: %w", c.Name, err)
-		}
-		svc.credentials.Store(files)
-		svc.metrics = s.Metrics.service(c.Name)
-		if before := s.services[c.Name]; before != nil && before.AdvertiseName == c.AdvertiseName {
-			svc.resolved.Store(before.resolved.Load())
-		}
-		s.resolve(context.Background(), svc)
-		for _, at := range c.Backends {
-			b := s.services[c.Name].backend(at)
-			if b == nil {
-				b = newBackend(at)
-			}
-			svc.backends = append(svc.backends, b)
-		}
-		services[c.Name] = svc
-	}
-	return services, nil
 }
 
 // swapListeners hands the listeners to the services of s.settings, starts the

@@ -53,10 +53,13 @@ func check(c *cobra.Command, path string, ruleset bool) error {
 func checkCredentials(s proxy.Settings, path string, stderr io.Writer) error {
 	bad := 0
 	for i, svc := range s.Services {
-		expires, err := proxy.CheckCredentials(svc)
+		expires, nameless, err := proxy.CheckCredentials(svc)
 		if err != nil {
 			bad++
 			fmt.Fprintf(stderr, "%s: service[%d].%v\n", path, i, err)
+		}
+		if nameless {
+			fmt.Fprintf(stderr, "%s: service[%d].tls.certificate names no host (subjectAltName): clients that verify it refuse it\n", path, i)
 		}
 		switch left := time.Until(expires); {
 		case expires.IsZero() || left > proxy.Soon:
