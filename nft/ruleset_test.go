@@ -34,10 +34,26 @@ var rulesets = map[string]nft.Config{
 	},
 }
 
+// intercepts belong to some of the rulesets.
+var intercepts = map[string][]nft.Intercept{
+	"other": {
+		{
+			From:   []netip.Prefix{netip.MustParsePrefix("10.0.0.0/25"), netip.MustParsePrefix("10.0.0.128/25"), netip.MustParsePrefix("fd00:10::/64")},
+			Except: []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32"), netip.MustParsePrefix("10.0.0.6/32"), netip.MustParsePrefix("192.168.0.0/16")},
+			Ports:  []uint16{2121, 21}, Interfaces: []string{"lan"},
+			To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:2100"), netip.MustParseAddrPort("[fd00:10::1]:2100")},
+		},
+		{
+			From: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("172.16.0.0/12")}, Ports: []uint16{990},
+			To: []netip.AddrPort{netip.MustParseAddrPort("[::]:9900")},
+		},
+	},
+}
+
 func TestRulesetText(t *testing.T) {
 	for name, cfg := range rulesets {
 		golden := filepath.Join("testdata", name+".golden")
-		got := nft.Ruleset(cfg)
+		got := nft.Ruleset(cfg, intercepts[name]...)
 		if *rewrite {
 			if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 				t.Fatal(err)
@@ -66,8 +82,9 @@ func TestRulesetIsWhatIsInstalled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		s.setIntercept(table, intercepts[name]...)
 		installed := s.nft("list", "table", "inet", table.Name())
-		if diff := cmp.Diff(words(installed), words(nft.Ruleset(cfg))); diff != "" {
+		if diff := cmp.Diff(words(installed), words(nft.Ruleset(cfg, intercepts[name]...))); diff != "" {
 			t.Errorf("%s: -installed +printed\n%s", name, diff)
 		}
 		if err := table.Remove(); err != nil {

@@ -11,7 +11,8 @@ import (
 
 // Ruleset is the table as nft list table prints it when it is installed and no
 // pinhole is open. It is for people to read: nft before 1.1 cannot load it.
-func Ruleset(cfg Config) string {
+// An Intercept that is none is left out.
+func Ruleset(cfg Config, intercepts ...Intercept) string {
 	cfg = cfg.defaults()
 	r := newRuleset(cfg.Name, cfg.Mark, cfg.Timeout, 0)
 	var b strings.Builder
@@ -19,20 +20,23 @@ func Ruleset(cfg Config) string {
 	if cfg.Owner && !cfg.Without.Owner {
 		b.WriteString("\tflags owner,persist\n\n")
 	}
-	elements := newListeners(cfg.Listen).text()
+	intercepts = normalIntercepts(intercepts)
+	elements := newListeners(slices.Concat(cfg.Listen, targets(intercepts))).text()
 	for _, s := range r.sets() {
 		b.WriteString(setText(s, elements[s.Name]))
 	}
 	mark := fmt.Sprintf("0x%08x", cfg.Mark)
 	ours := fmt.Sprintf("ct mark & %s == %s jump leave", mark, mark)
 	setMark := "ct mark set ct mark | " + mark
+	sets, intercept := interceptText(r, intercepts, setMark)
+	b.WriteString(sets)
 	b.WriteString(chainText("enter", enterText(setMark)...))
 	b.WriteString(chainText("leave", leaveText()...))
 	b.WriteString(chainText(takeChain, takeText(setMark)...))
 	b.WriteString(chainText(passChain))
 	b.WriteString(chainText(wideChain))
 	b.WriteString(chainText(wideUsedChain))
-	b.WriteString(chainText(interceptChain))
+	b.WriteString(intercept)
 	b.WriteString(chainText("pre", "type nat hook prerouting priority dstnat - 1; policy accept;", "jump enter", "jump "+interceptChain))
 	b.WriteString(chainText("output", "type nat hook output priority -101; policy accept;", "jump enter"))
 	b.WriteString(chainText("post", "type nat hook postrouting priority srcnat - 1; policy accept;", ours))
@@ -69,6 +73,8 @@ func setText(s *nftables.Set, elements []string) string {
 		b.WriteString("\t\tflags dynamic,timeout\n")
 	case s.Dynamic:
 		b.WriteString("\t\tflags dynamic\n")
+	case s.Interval:
+		b.WriteString("\t\tflags interval\n")
 	}
 	if s.HasTimeout {
 		fmt.Fprintf(&b, "\t\ttimeout %s\n", durationText(s.Timeout))
