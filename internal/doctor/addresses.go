@@ -3,10 +3,10 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 
-	"ftpgate/alg"
 	"ftpgate/proxy"
 )
 
@@ -39,14 +39,18 @@ func listenAddress(_ context.Context, h *host) ([]Finding, error) {
 }
 
 // advertised says what must be mapped to us, or that something may have to.
-func advertised(_ context.Context, h *host) ([]Finding, error) {
+func advertised(ctx context.Context, h *host) ([]Finding, error) {
 	links, err := h.links()
 	if err != nil {
 		return nil, err
 	}
 	var found []Finding
 	h.each(func(svc *proxy.Service) {
-		if !svc.Passive || svc.TLS.Mode == alg.PassTLS && svc.TLS.Require {
+		if !svc.Passive || svc.Mode == proxy.Forward {
+			return
+		}
+		if svc.AdvertiseName != "" {
+			found = append(found, unresolved(ctx, svc)...)
 			return
 		}
 		for _, l := range svc.Listen {
@@ -61,6 +65,20 @@ func advertised(_ context.Context, h *host) ([]Finding, error) {
 	return found, nil
 }
 
+// unresolved asks for the address of the name that clients are told the address of.
+func unresolved(ctx context.Context, svc *proxy.Service) []Finding {
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", svc.AdvertiseName)
+	if err == nil && len(addresses) > 0 {
+		return nil
+	}
+	return []Finding{{
+		Severity: Warning, About: svc.Name + " " + svc.AdvertiseName,
+		Seen: fmt.Sprintf("%s, the name of which service %s tells clients the address, cannot be resolved: %v", svc.AdvertiseName, svc.Name, err),
+		Why:  "until it can be, clients are told the address that it had before, or the one that they dialled",
+		Edit: "see that this host can ask a name server (/etc/resolv.conf), or write the address in advertise",
+	}}
+}
+
 func advertisedAt(svc *proxy.Service, l netip.AddrPort, links map[netip.Addr]string) (Finding, bool) {
 	f := Finding{Severity: Notice, About: fmt.Sprintf("%s %v", svc.Name, l)}
 	ports := []string{fmt.Sprint(l.Port())}
@@ -73,7 +91,7 @@ func advertisedAt(svc *proxy.Service, l netip.AddrPort, links map[netip.Addr]str
 		f.Seen = fmt.Sprintf("clients of service %s are told %v (advertise), which no interface has", svc.Name, svc.Advertise)
 		f.Why = "passive transfers need something in front that maps that address to us"
 		f.Edit = fmt.Sprintf("see that TCP ports %s of %v lead to the same ports of %v; if nothing maps them, leave advertise out", mapped, svc.Advertise, l.Addr())
-	case !svc.Advertise.IsValid() && l.Addr().IsPrivate() && len(svc.Clients) == 0:
+	case !svc.Advertise.IsValid() && svc.AdvertiseTo == nil && l.Addr().IsPrivate() && len(svc.Clients) == 0:
 		f.Seen = fmt.Sprintf("service %s listens on %v, a private address, and tells it to clients", svc.Name, l.Addr())
 		f.Why = "clients beyond a NAT in front of this host cannot dial it"
 		f.Edit = fmt.Sprintf("if there is one: write its public address in advertise, and see that TCP ports %s of it lead here; if not, say in clients who may connect", mapped)

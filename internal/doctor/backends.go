@@ -170,7 +170,7 @@ func certificates(_ context.Context, h *host) ([]Finding, error) {
 func tlsPass(_ context.Context, h *host) ([]Finding, error) {
 	var found []Finding
 	h.each(func(svc *proxy.Service) {
-		if svc.TLS.Mode != alg.PassTLS {
+		if svc.TLS.Mode != alg.PassTLS || svc.Mode == proxy.Forward {
 			return
 		}
 		found = append(found, Finding{

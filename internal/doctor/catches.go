@@ -113,7 +113,8 @@ func kernelHelper(ctx context.Context, h *host) ([]Finding, error) {
 	}
 	assigns := func(r *rules.Rule, p rules.Packet) bool { return all.Helper(r, p) == "ftp" }
 	const why = "it reads the same commands and replies, and changes addresses and opens ports by itself"
-	for _, c := range h.catches(all, append(h.control(unix.NF_INET_PRE_ROUTING), h.control(unix.NF_INET_LOCAL_IN)...), everyChain, assigns) {
+	arriving := slices.Concat(h.control(unix.NF_INET_PRE_ROUTING), h.control(unix.NF_INET_LOCAL_IN), h.intercepted())
+	for _, c := range h.catches(all, arriving, everyChain, assigns) {
 		found = append(found, remove(ctx, all, c.rule).add(c.finding("assigns the kernel's FTP helper to", why)))
 	}
 	for _, c := range h.catches(all, h.dialled(), everyChain, assigns) {

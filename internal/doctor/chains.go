@@ -55,6 +55,9 @@ func (h *host) blocks(all *rules.Ruleset, journeys []journey) []*block {
 	var found []*block
 	for _, j := range journeys {
 		for _, c := range h.others(all, j) {
+			if h.willAccept(c) {
+				continue
+			}
 			fate := all.Walk(c, j.packet)
 			if !fate.Dropped {
 				continue
@@ -72,6 +75,33 @@ func (h *host) blocks(all *rules.Ruleset, journeys []journey) []*block {
 		}
 	}
 	return found
+}
+
+// willAccept reports whether the daemon will put the accept rule into a chain when
+// it starts (accept_in). Of one that runs, what is there counts.
+func (h *host) willAccept(c *rules.Chain) bool {
+	d := h.daemon()
+	return !(d.runs && d.ours) && slices.Contains(h.file.NFT.AcceptIn, c.String())
+}
+
+// acceptIn looks for the chains that the configuration names.
+func acceptIn(_ context.Context, h *host) ([]Finding, error) {
+	all, err := h.ruleset()
+	if err != nil {
+		return nil, err
+	}
+	var found []Finding
+	for _, name := range h.file.NFT.AcceptIn {
+		if slices.ContainsFunc(all.Chains, func(c *rules.Chain) bool { return c.String() == name }) {
+			continue
+		}
+		found = append(found, Finding{
+			Severity: Warning, About: name, Seen: fmt.Sprintf("there is no chain %s, which accept_in names", name),
+			Why:  "no accept rule is kept there, and if the chain comes later, it may drop before ftpgate has seen it",
+			Edit: "start the firewall that has the chain, or correct accept_in (nft list chains has the names)",
+		})
+	}
+	return found, nil
 }
 
 func (b *block) finding(why string) Finding {

@@ -61,6 +61,7 @@ func (h *host) carrying(v6 bool) (links []string, needed bool) {
 	}
 	h.each(func(svc *proxy.Service) {
 		for _, l := range svc.Listen {
+			needed = needed || svc.Mode == proxy.Forward && !svc.OnlyRelays() && l.Addr().Is6() == v6
 			for _, b := range svc.Backends {
 				if l.Addr().Is6() != v6 || !carried(svc, l, b) {
 					continue

@@ -1,111 +1,147 @@
 package doctor
 
 import (
+	"context"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"ftpgate/proxy"
 )
 
 // transparent are the settings of sources that keep the client's own address.
 type transparent struct {
 	mark  uint32   // of packets for our sockets
 	table int      // that takes them in
-	links []string // where backends answer
+	links []string // where servers answer
+	runs  bool     // there is a daemon that has set it up
 }
 
-// reversePath looks at what keeps answers to a client's address from our
-// sockets. A packet with the mark is looked up in a table that leads to this host
-// alone; with src_valid_mark the kernel checks its source there too, and takes
-// the server for one of our own addresses.
-func (h *host) reversePath(t transparent) ([]Finding, error) {
-	var found []Finding
-	for _, link := range t.links {
-		marked, err := h.both(link, "src_valid_mark")
-		if err != nil {
-			return found, err
+// Our rules as package nft makes them: one that leads packets with the mark to
+// the table, and before it one for IPv4 that answers the kernel's question whether
+// their source is valid, which src_valid_mark asks with the mark.
+const (
+	homePriority  = 1421
+	checkPriority = 1420
+	ownProtocol   = 121
+)
+
+// returnRoute looks at what brings answers to a client's address home.
+func returnRoute(_ context.Context, h *host) ([]Finding, error) {
+	t := transparent{mark: h.file.NFT.RouteMark, table: h.file.NFT.RouteTable}
+	needed := false
+	h.each(func(svc *proxy.Service) {
+		if !svc.FromClient {
+			return
 		}
-		for _, p := range marked {
-			if p.value == 0 {
-				continue
+		needed = true
+		for _, b := range svc.Backends {
+			if link, err := routeTo(b.Addr(), svc.SourceAddress); err == nil && link != "" && !slices.Contains(t.links, link) {
+				t.links = append(t.links, link)
 			}
-			f := Finding{
-				Severity: Error, About: p.name, Seen: fmt.Sprintf("the source of packets on %s is checked with their mark: %s = %d", link, dotted(p.name), p.value),
-				Why: "the kernel drops what servers answer to a client's address (source = \"client\")",
-			}
-			f.Mend, f.Keep = setSysctl(p.name, "0")
-			found = append(found, f)
 		}
-		strict, err := h.both(link, "rp_filter")
-		if err != nil {
-			return found, err
-		}
-		// The greater of the two counts.
-		if p := strict[1]; max(strict[0].value, p.value) == 1 {
-			f := Finding{
-				Severity: Warning, About: p.name, Seen: fmt.Sprintf("the source of packets on %s is checked strictly (rp_filter = 1, of it or of all)", link),
-				Why: "what a server sends to a client's address is dropped where the route back to that server leads elsewhere",
-			}
-			f.Mend, f.Keep = setSysctl(p.name, "2")
-			found = append(found, f)
-		}
+	})
+	if !needed {
+		return nil, nil
 	}
-	return found, nil
+	d := h.daemon()
+	t.runs = d.runs && d.ours
+	return h.examineRoute(t)
 }
 
-// parameter is a number of the kernel's.
-type parameter struct {
-	name  string
-	value int
-}
-
-// both returns the parameter of all interfaces and that of one.
-func (h *host) both(link, what string) ([]parameter, error) {
-	var found []parameter
-	for _, of := range []string{"all", link} {
-		name := "net/ipv4/conf/" + of + "/" + what
-		value, err := h.number(name)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, parameter{name, value})
-	}
-	return found, nil
-}
-
-// routeTaken looks for others who route by our mark, or use our table.
-func routeTaken(t transparent) ([]Finding, error) {
+func (h *host) examineRoute(t transparent) ([]Finding, error) {
 	list, err := netlink.RuleList(netlink.FAMILY_ALL)
 	if err != nil {
 		return nil, fmt.Errorf("list routing rules: %w", err)
 	}
 	var found []Finding
+	var own []netlink.Rule
 	for _, r := range list {
-		mask := ^uint32(0)
-		if r.Mask != nil {
-			mask = *r.Mask
-		}
-		byMark := r.Mark != 0 && r.Mark&mask&t.mark != 0
 		switch {
-		case r.Table == t.table && byMark && mask == t.mark:
-			continue // our own
-		case r.Table != t.table && !byMark:
+		case t.owns(r):
+			own = append(own, r)
+		case t.clashes(r):
+			found = append(found, taken(r))
+		}
+	}
+	if !t.runs {
+		return found, nil
+	}
+	marked, err := h.sourcesByMark(t.links)
+	if err != nil {
+		return found, err
+	}
+	for _, want := range []struct {
+		family, priority int
+		needed           bool
+		ip, rule         string
+	}{
+		{netlink.FAMILY_V4, homePriority, true, "ip", fmt.Sprintf("lookup %d", t.table)},
+		{netlink.FAMILY_V6, homePriority, h.hasIPv6(), "ip -6", fmt.Sprintf("lookup %d", t.table)},
+		{netlink.FAMILY_V4, checkPriority, marked, "ip", "iif lo lookup main"},
+	} {
+		there := slices.ContainsFunc(own, func(r netlink.Rule) bool { return r.Family == want.family && r.Priority == want.priority })
+		if there || !want.needed {
 			continue
 		}
-		ip := "ip"
-		if r.Family == netlink.FAMILY_V6 {
-			ip = "ip -6"
-		}
-		f := Finding{
-			Severity: Error, About: fmt.Sprintf("%s rule %d", ip, r.Priority),
-			Seen: fmt.Sprintf("%s rule %d leads to table %d", ip, r.Priority, r.Table),
-			Why:  "packets for our sockets go by it too, or its packets by ours",
-			Mend: []string{fmt.Sprintf("%s rule del pref %d", ip, r.Priority)},
-			Edit: "or write others in nft.route_mark and nft.route_table",
-		}
-		if byMark {
-			f.Seen = fmt.Sprintf("%s rule %d, for packets with mark 0x%x/0x%x, leads to table %d", ip, r.Priority, r.Mark, mask, r.Table)
-		}
-		found = append(found, f)
+		found = append(found, Finding{
+			Severity: Error, About: fmt.Sprintf("%s rule %d missing", want.ip, want.priority),
+			Seen: fmt.Sprintf("%s rule %d, for packets with mark 0x%x, is gone", want.ip, want.priority, t.mark),
+			Why:  "what servers answer to a client's address does not come to ftpgate (source = \"client\")",
+			Mend: []string{fmt.Sprintf("%s rule add pref %d fwmark 0x%x/0x%[3]x protocol %d %s", want.ip, want.priority, t.mark, ownProtocol, want.rule)},
+			Keep: "see who takes it away: for systemd-networkd write ManageForeignRoutingPolicyRules=no into networkd.conf",
+		})
 	}
 	return found, nil
+}
+
+func (t transparent) owns(r netlink.Rule) bool {
+	return r.Protocol == ownProtocol && (r.Priority == homePriority && r.Table == t.table || r.Priority == checkPriority && r.Table == unix.RT_TABLE_MAIN) &&
+		r.Mark == t.mark && r.Mask != nil && *r.Mask == t.mark
+}
+
+// clashes reports whether a rule of others takes our packets, or leads its own to
+// our table, or stands where ours does.
+func (t transparent) clashes(r netlink.Rule) bool {
+	mask := ^uint32(0)
+	if r.Mask != nil {
+		mask = *r.Mask
+	}
+	return r.Priority == homePriority || r.Priority == checkPriority || r.Table == t.table || r.Mark&mask&t.mark != 0
+}
+
+func taken(r netlink.Rule) Finding {
+	ip := "ip"
+	if r.Family == netlink.FAMILY_V6 {
+		ip = "ip -6"
+	}
+	f := Finding{
+		Severity: Error, About: fmt.Sprintf("%s rule %d", ip, r.Priority), Seen: fmt.Sprintf("%s rule %d leads to table %d", ip, r.Priority, r.Table),
+		Why:  "packets for our sockets go by it too, or its packets by ours (source = \"client\")",
+		Mend: []string{fmt.Sprintf("%s rule del pref %d table %d", ip, r.Priority, r.Table)},
+		Edit: "or write others in nft.route_mark and nft.route_table",
+	}
+	if r.Mark != 0 {
+		f.Seen = fmt.Sprintf("%s rule %d, for packets with mark 0x%x, leads to table %d", ip, r.Priority, r.Mark, r.Table)
+	}
+	return f
+}
+
+// sourcesByMark reports whether the kernel checks the source of packets with
+// their mark, on one of the interfaces. The greater of two parameters counts.
+func (h *host) sourcesByMark(links []string) (bool, error) {
+	for _, of := range append([]string{"all"}, links...) {
+		n, err := h.number("net/ipv4/conf/" + of + "/src_valid_mark")
+		if err != nil || n != 0 {
+			return n != 0, err
+		}
+	}
+	return false, nil
+}
+
+func (h *host) hasIPv6() bool {
+	off, err := h.sysctl("net/ipv6/conf/lo/disable_ipv6")
+	return err == nil && off == "0"
 }

@@ -46,10 +46,16 @@ func TestDoctorDropInNft(t *testing.T) {
 	}
 }
 
-// transfers makes one of each kind with a daemon.
+// transfers makes one of each kind with a daemon that it starts.
 func (p *patient) transfers() {
 	p.t.Helper()
 	p.start()
+	p.transfer()
+}
+
+// transfer makes one of each kind.
+func (p *patient) transfer() {
+	p.t.Helper()
 	for at, modes := range map[string][]string{gateway4: {"PASV", "PORT"}, gateway6: {"EPSV", "EPRT"}} {
 		for _, mode := range modes {
 			c := login(p.t, p.lab.Client, at)

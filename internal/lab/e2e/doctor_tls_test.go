@@ -114,10 +114,12 @@ func TestDoctorTLSPass(t *testing.T) {
 func TestDoctorCertificate(t *testing.T) {
 	_, soon := certified(t, pki.Request{Addrs: []netip.Addr{lab.WanV4}}) // a day
 	_, late := certified(t, pki.Request{Addrs: []netip.Addr{lab.WanV4}, Expired: true})
+	_, nameless := certified(t, pki.Request{})
 	good := longLived(t, lab.WanV4)
 	for name, test := range map[string]struct{ file, severity, want string }{
 		"has expired":  {filepath.Join(late, pki.BothFile), "error", "has expired on "},
 		"expires soon": {filepath.Join(soon, pki.BothFile), "warning", "expires on "},
+		"has no name":  {filepath.Join(nameless, pki.BothFile), "warning", "names no host"},
 		"has no key":   {filepath.Join(soon, pki.CertFile), "error", "tls.certificate"},
 		"is not there": {"/nowhere/cert.pem", "error", "no such file"},
 	} {
