@@ -7,7 +7,11 @@
 //	(on request)                2001:db8:1::1 fd00:10::1
 //
 // The gateway forwards. The server's default route is the gateway; the clients know nothing of the inside unless
-// Options.Routed says so.
+// Options.Routed says so. On request there is a second host inside, server2, and a second gateway, with the client behind it:
+//
+//	client  192.168.7.7 ── lan  gateway2  wan ── wan  gateway
+//	        fd00:77::7     192.168.7.1  198.51.100.2
+//	                       fd00:77::1   2001:db8:1::2
 //
 //	l, err := lab.New(lab.Options{})
 //	if err != nil { … }
@@ -42,9 +46,19 @@ var (
 	LanV6     = netip.MustParseAddr("fd00:10::1")
 	ServerV4  = netip.MustParseAddr("10.0.0.5")
 	ServerV6  = netip.MustParseAddr("fd00:10::5")
+	Server2V4 = netip.MustParseAddr("10.0.0.6")
+	Server2V6 = netip.MustParseAddr("fd00:10::6")
+
+	// With Options.SecondGateway: both its sides, and the client behind it.
+	Wan2V4   = netip.MustParseAddr("198.51.100.2")
+	Wan2V6   = netip.MustParseAddr("2001:db8:1::2")
+	Lan2V4   = netip.MustParseAddr("192.168.7.1")
+	Lan2V6   = netip.MustParseAddr("fd00:77::1")
+	BehindV4 = netip.MustParseAddr("192.168.7.7")
+	BehindV6 = netip.MustParseAddr("fd00:77::7")
 )
 
-// The names of the interfaces. Clients and server have HostLink, the gateway has the other two.
+// The names of the interfaces. Clients and servers have HostLink, gateways have the other two.
 const (
 	HostLink = "eth0"
 	WanLink  = "wan"
@@ -53,19 +67,23 @@ const (
 
 // Options says what differs from the plain lab. The zero value is the plain lab.
 type Options struct {
-	SecondClient bool // build Client2; both clients then hang on a switch
-	NoIPv6       bool // no IPv6 anywhere, for kernels without it
-	Routed       bool // give the clients a route to the inside: how things are without NAT
+	SecondClient  bool // build Client2; both clients then hang on a switch
+	SecondServer  bool // build Server2; so do both servers
+	SecondGateway bool // build Gateway2, and put Client behind it, where it has other addresses
+	NoIPv6        bool // no IPv6 anywhere, for kernels without it
+	Routed        bool // give the clients a route to the inside: how things are without NAT
 }
 
-// Lab is a client, a gateway and a server.
+// Lab is a client, a gateway and a server. What the Options do not ask for is nil.
 type Lab struct {
-	Client  *Host
-	Client2 *Host // nil unless Options.SecondClient
-	Gateway *Host
-	Server  *Host
+	Client   *Host
+	Client2  *Host
+	Gateway2 *Host
+	Gateway  *Host
+	Server   *Host
+	Server2  *Host
 
-	wire *Host // the switch between two clients and the gateway; nil with one client
+	wire *Host // has the switches of networks with more than two hosts
 }
 
 // New builds a lab. The caller closes it.
@@ -81,16 +99,22 @@ func (l *Lab) build(o Options) error {
 	if err := needPrivilege(); err != nil {
 		return err
 	}
-	wanted := []struct {
-		name string
-		host **Host
-	}{{"client", &l.Client}, {"gateway", &l.Gateway}, {"server", &l.Server}}
-	if o.SecondClient {
-		wanted = append(wanted, wanted[0], wanted[0])
-		wanted[3].name, wanted[3].host = "client2", &l.Client2
-		wanted[4].name, wanted[4].host = "switch", &l.wire
-	}
-	for _, w := range wanted {
+	for _, w := range []struct {
+		name   string
+		host   **Host
+		wanted bool
+	}{
+		{"client", &l.Client, true},
+		{"gateway", &l.Gateway, true},
+		{"server", &l.Server, true},
+		{"client2", &l.Client2, o.SecondClient},
+		{"server2", &l.Server2, o.SecondServer},
+		{"gateway2", &l.Gateway2, o.SecondGateway},
+		{"switch", &l.wire, o.SecondClient || o.SecondServer},
+	} {
+		if !w.wanted {
+			continue
+		}
 		h, err := newHost(w.name)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
@@ -112,7 +136,7 @@ func (l *Lab) Close() error {
 // hosts returns the hosts that exist: all of them, except while building.
 func (l *Lab) hosts() []*Host {
 	var hosts []*Host
-	for _, h := range []*Host{l.Client, l.Client2, l.Gateway, l.Server, l.wire} {
+	for _, h := range []*Host{l.Client, l.Client2, l.Gateway2, l.Gateway, l.Server, l.Server2, l.wire} {
 		if h != nil {
 			hosts = append(hosts, h)
 		}

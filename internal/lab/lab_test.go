@@ -103,6 +103,48 @@ func TestRoutedClientSeesTheServer(t *testing.T) {
 	}
 }
 
+func TestSecondHostInside(t *testing.T) {
+	l := labtest.New(t, lab.Options{SecondServer: true})
+	for _, tt := range []struct {
+		from, to *lab.Host
+		src, dst netip.Addr
+	}{
+		{l.Server2, l.Server, lab.Server2V4, lab.ServerV4},
+		{l.Server2, l.Gateway, lab.Server2V6, lab.LanV6},
+		{l.Gateway, l.Server2, lab.LanV4, lab.Server2V4},
+		{l.Server, l.Gateway, lab.ServerV4, lab.WanV4}, // by the default route
+	} {
+		if got := exchange(t, tt.from, tt.to, tt.dst); got != tt.src {
+			t.Errorf("%v to %v: the listener saw %v", tt.src, tt.dst, got)
+		}
+	}
+}
+
+// The client reaches the second gateway, and what is outside knows nothing of the way back.
+func TestClientBehindASecondGateway(t *testing.T) {
+	l := labtest.New(t, lab.Options{SecondGateway: true, SecondServer: true, SecondClient: true})
+	for _, tt := range []struct {
+		from, to *lab.Host
+		src, dst netip.Addr
+	}{
+		{l.Client, l.Gateway2, lab.BehindV4, lab.Wan2V4},
+		{l.Client, l.Gateway2, lab.BehindV6, lab.Wan2V6},
+		{l.Gateway2, l.Gateway, lab.Wan2V4, lab.WanV4},
+		{l.Gateway2, l.Gateway, lab.Wan2V6, lab.WanV6},
+		{l.Gateway2, l.Client2, lab.Wan2V4, lab.Client2V4},
+	} {
+		if got := exchange(t, tt.from, tt.to, tt.dst); got != tt.src {
+			t.Errorf("%v to %v: the listener saw %v", tt.src, tt.dst, got)
+		}
+	}
+	for _, addr := range []netip.Addr{lab.BehindV4, lab.BehindV6} {
+		_, err := l.Gateway.Dial(t.Context(), "tcp", netip.AddrPortFrom(addr, 21).String())
+		if !errors.Is(err, unix.ENETUNREACH) {
+			t.Errorf("dial %v from the first gateway: %v, want %v", addr, err, unix.ENETUNREACH)
+		}
+	}
+}
+
 func TestLabWithoutIPv6(t *testing.T) {
 	l := labtest.New(t, lab.Options{NoIPv6: true})
 	exchange(t, l.Client, l.Gateway, lab.WanV4)

@@ -16,37 +16,48 @@ import (
 // connect wires the hosts, gives them addresses and routes, and returns when packets can flow.
 func (l *Lab) connect(o Options) error {
 	for _, h := range l.hosts() {
-		if err := h.prepare(h == l.Gateway, o); err != nil {
+		if err := h.prepare(h == l.Gateway || h == l.Gateway2, o); err != nil {
 			return err
 		}
 	}
-	if err := l.plug(o); err != nil {
+	if err := l.plug(); err != nil {
 		return err
 	}
-
-	wan4, wan6 := netip.PrefixFrom(WanV4, 24), netip.PrefixFrom(WanV6, 64)
-	lan4, lan6 := netip.PrefixFrom(LanV4, 24), netip.PrefixFrom(LanV6, 64)
-	any4, any6 := netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-	outside := []route{}
-	if o.Routed {
-		outside = []route{{lan4.Masked(), WanV4}, {lan6.Masked(), WanV6}}
-	}
-
-	plans := []plan{
-		{l.Gateway, WanLink, []netip.Prefix{wan4, wan6}, nil},
-		{l.Gateway, LanLink, []netip.Prefix{lan4, lan6}, nil},
-		{l.Server, HostLink, same(lan4, lan6, ServerV4, ServerV6), []route{{any4, LanV4}, {any6, LanV6}}},
-		{l.Client, HostLink, same(wan4, wan6, ClientV4, ClientV6), outside},
-	}
-	if l.Client2 != nil {
-		plans = append(plans, plan{l.Client2, HostLink, same(wan4, wan6, Client2V4, Client2V6), outside})
-	}
-	for _, p := range plans {
+	for _, p := range l.plans(o) {
+		if p.host == nil {
+			continue
+		}
 		if err := p.apply(o.NoIPv6); err != nil {
 			return fmt.Errorf("%s: %w", p.host.Name, err)
 		}
 	}
 	return nil
+}
+
+// plans are what all interfaces get. Those of hosts that there are not are left out by who carries them out.
+func (l *Lab) plans(o Options) []plan {
+	wan4, wan6 := netip.PrefixFrom(WanV4, 24), netip.PrefixFrom(WanV6, 64)
+	lan4, lan6 := netip.PrefixFrom(LanV4, 24), netip.PrefixFrom(LanV6, 64)
+	behind4, behind6 := netip.PrefixFrom(Lan2V4, 24), netip.PrefixFrom(Lan2V6, 64)
+	inside := defaultRoutes(LanV4, LanV6)
+	outside := []route{}
+	if o.Routed {
+		outside = []route{{lan4.Masked(), WanV4}, {lan6.Masked(), WanV6}}
+	}
+	client := plan{l.Client, HostLink, same(wan4, wan6, ClientV4, ClientV6), outside}
+	if l.Gateway2 != nil {
+		client = plan{l.Client, HostLink, same(behind4, behind6, BehindV4, BehindV6), defaultRoutes(Lan2V4, Lan2V6)}
+	}
+	return []plan{
+		{l.Gateway, WanLink, []netip.Prefix{wan4, wan6}, nil},
+		{l.Gateway, LanLink, []netip.Prefix{lan4, lan6}, nil},
+		{l.Server, HostLink, same(lan4, lan6, ServerV4, ServerV6), inside},
+		{l.Server2, HostLink, same(lan4, lan6, Server2V4, Server2V6), inside},
+		client,
+		{l.Client2, HostLink, same(wan4, wan6, Client2V4, Client2V6), outside},
+		{l.Gateway2, WanLink, same(wan4, wan6, Wan2V4, Wan2V6), outside},
+		{l.Gateway2, LanLink, []netip.Prefix{behind4, behind6}, nil},
+	}
 }
 
 // prepare makes the host's parameters those of a lab, not those of the machine (IPv4 parameters are inherited).
@@ -84,34 +95,55 @@ func (h *Host) prepare(forward bool, o Options) error {
 	return h.up("lo")
 }
 
-// plug joins the hosts with veth pairs. One client is joined to the gateway directly; two share a switch, which lives in
-// a namespace of its own so that the gateway has two plain interfaces either way.
-func (l *Lab) plug(o Options) error {
-	if err := l.Gateway.veth(LanLink, l.Server, HostLink); err != nil {
-		return err
-	}
-	if !o.SecondClient {
-		return l.Gateway.veth(WanLink, l.Client, HostLink)
-	}
-	err := l.wire.links(func(nl *netlink.Handle) error {
-		return nl.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "switch"}})
-	})
-	if err != nil {
-		return fmt.Errorf("make the switch: %w", err)
-	}
-	ports := []struct {
-		host       *Host
-		link, port string
-	}{{l.Gateway, WanLink, "gateway"}, {l.Client, HostLink, "client"}, {l.Client2, HostLink, "client2"}}
-	for _, p := range ports {
-		if err := p.host.veth(p.link, l.wire, p.port); err != nil {
+// end is one end of a cable.
+type end struct {
+	host *Host
+	link string
+}
+
+// plug joins the hosts: those outside and the gateway, those inside and the gateway, and the client and the gateway that it
+// is behind.
+func (l *Lab) plug() error {
+	outside, inside := []end{{l.Gateway, WanLink}}, []end{{l.Gateway, LanLink}, {l.Server, HostLink}}
+	if l.Gateway2 == nil {
+		outside = append(outside, end{l.Client, HostLink})
+	} else {
+		outside = append(outside, end{l.Gateway2, WanLink})
+		if err := l.Gateway2.veth(LanLink, l.Client, HostLink); err != nil {
 			return err
 		}
-		if err := l.wire.enslave(p.port); err != nil {
-			return fmt.Errorf("switch: add port %s: %w", p.port, err)
+	}
+	if l.Client2 != nil {
+		outside = append(outside, end{l.Client2, HostLink})
+	}
+	if l.Server2 != nil {
+		inside = append(inside, end{l.Server2, HostLink})
+	}
+	return errors.Join(l.join(WanLink, outside), l.join(LanLink, inside))
+}
+
+// join makes a network of two ends, which are joined directly, or of more, which share a switch. That lives in a namespace of
+// its own, so that gateways have plain interfaces either way.
+func (l *Lab) join(network string, ends []end) error {
+	if len(ends) == 2 {
+		return ends[0].host.veth(ends[0].link, ends[1].host, ends[1].link)
+	}
+	err := l.wire.links(func(nl *netlink.Handle) error {
+		return nl.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: network}})
+	})
+	if err != nil {
+		return fmt.Errorf("make the %s switch: %w", network, err)
+	}
+	for _, e := range ends {
+		port := network + "-" + e.host.Name
+		if err := e.host.veth(e.link, l.wire, port); err != nil {
+			return err
+		}
+		if err := l.wire.enslave(port, network); err != nil {
+			return fmt.Errorf("%s switch: add port %s: %w", network, port, err)
 		}
 	}
-	return l.wire.up("switch")
+	return l.wire.up(network)
 }
 
 // plan is what one interface gets.
@@ -125,6 +157,10 @@ type plan struct {
 type route struct {
 	to  netip.Prefix
 	via netip.Addr
+}
+
+func defaultRoutes(via4, via6 netip.Addr) []route {
+	return []route{{netip.PrefixFrom(netip.IPv4Unspecified(), 0), via4}, {netip.PrefixFrom(netip.IPv6Unspecified(), 0), via6}}
 }
 
 // same returns the prefixes of a network with other addresses in them.
@@ -216,9 +252,9 @@ func (h *Host) waitUp(link string) error {
 	})
 }
 
-func (h *Host) enslave(port string) error {
+func (h *Host) enslave(port, network string) error {
 	return h.links(func(nl *netlink.Handle) error {
-		bridge, err := nl.LinkByName("switch")
+		bridge, err := nl.LinkByName(network)
 		if err != nil {
 			return err
 		}
