@@ -19,7 +19,25 @@ func (d *daemon) admit(file *config.File) error {
 	}
 	s := file.Settings
 	return errors.Join(d.table.SetListen(listens(s)), d.table.SetPass(passes(s)),
-		d.table.SetIntercept(intercepts(s)), d.table.SetAccept(chains))
+		d.table.SetIntercept(intercepts(s)), d.table.SetAccept(chains), d.routeHome(file))
+}
+
+// routeHome makes the answers to connections that bear a client's address come
+// back to us, while a service has such connections.
+func (d *daemon) routeHome(file *config.File) error {
+	seen := slices.ContainsFunc(file.Settings.Services, func(svc proxy.Service) bool { return svc.FromClient })
+	switch {
+	case seen && !d.routed:
+		if err := nft.AddReturnRoute(file.NFT.RouteMark, file.NFT.RouteTable); err != nil {
+			return err
+		}
+		d.routed = true
+		return d.table.SetTransparent(file.NFT.RouteMark)
+	case !seen && d.routed:
+		d.routed = false
+		return errors.Join(d.table.SetTransparent(0), nft.RemoveReturnRoute(file.NFT.RouteMark, file.NFT.RouteTable))
+	}
+	return nil
 }
 
 // listens returns the addresses on which all services listen.

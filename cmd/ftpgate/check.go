@@ -33,7 +33,7 @@ func check(c *cobra.Command, path string, ruleset bool) error {
 	}
 	out := c.OutOrStdout()
 	if ruleset {
-		_, err := io.WriteString(out, nft.Ruleset(tableConfig(file)))
+		_, err := io.WriteString(out, nft.Ruleset(tableConfig(file), intercepts(file.Settings)...))
 		return err
 	}
 	if err := checkCredentials(file.Settings, path, c.ErrOrStderr()); err != nil {

@@ -35,6 +35,7 @@ func (d *daemon) tryReload() error {
 		return errors.Join(err, d.admit(d.file))
 	}
 	d.file = file
+	d.tuneMemory()
 	d.level.Set(file.Log.Level)
 	for _, err := range notForwarding(file.Settings) {
 		d.log.Error(err.Error())
@@ -54,6 +55,8 @@ func needsRestart(was, is *config.File) error {
 		{"nft.table", was.NFT.Table != is.NFT.Table},
 		{"nft.mark", was.NFT.Mark != is.NFT.Mark},
 		{"nft.owner", was.NFT.Owner != is.NFT.Owner},
+		{"nft.route_mark", was.NFT.RouteMark != is.NFT.RouteMark},
+		{"nft.route_table", was.NFT.RouteTable != is.NFT.RouteTable},
 	} {
 		if key.changed {
 			return fmt.Errorf("%s has changed, which only a restart can do", key.name)

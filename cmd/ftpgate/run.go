@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -42,6 +44,7 @@ type daemon struct {
 	table   *nft.Table
 	flows   *conntrack.Conn
 	server  *proxy.Server
+	routed  bool // the return route of transparent connections is ours to take down
 }
 
 func run(path string, stderr io.Writer) (err error) {
@@ -145,12 +148,25 @@ func (d *daemon) announce() {
 	for _, err := range notForwarding(d.file.Settings) {
 		d.log.Error(err.Error())
 	}
+	d.tuneMemory()
 	for _, svc := range d.file.Settings.Services {
 		d.log.Info("serving", "service", svc.Name, "listen", fmt.Sprint(svc.Listen), "backends", fmt.Sprint(svc.Backends))
 	}
 	d.log.Info("ready", "version", version, "table", d.file.NFT.Table, "owned", d.table.Owned(),
 		"firewall_needs", acceptRule(d.file.NFT.Mark))
 	notify("READY=1")
+}
+
+// relayGC is how much garbage, in percent of what lives, a daemon that relays
+// puts up with: a transfer keeps large buffers, and makes none while it runs.
+const relayGC = 25
+
+// tuneMemory keeps relayed transfers small, unless GOGC says otherwise.
+func (d *daemon) tuneMemory() {
+	relays := slices.ContainsFunc(d.file.Settings.Services, func(svc proxy.Service) bool { return svc.Relays() })
+	if relays && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(relayGC)
+	}
 }
 
 // wait handles signals until one of them, or a task's failure, ends the daemon.
@@ -198,6 +214,9 @@ func (d *daemon) close() error {
 	var errs []error
 	if d.flows != nil {
 		errs = append(errs, d.flows.Close())
+	}
+	if d.routed {
+		errs = append(errs, nft.RemoveReturnRoute(d.file.NFT.RouteMark, d.file.NFT.RouteTable))
 	}
 	if d.table != nil {
 		errs = append(errs, d.table.Release())
