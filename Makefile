@@ -20,7 +20,7 @@ run: build ## show the whole thing on this machine, until Ctrl-C
 test: ## everything, end-to-end tests included
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory fetch; \
 	else echo 'Not root: the tests with network namespaces are skipped (nft, internal/lab, the end-to-end tests). All of them: sudo make test'; fi
-	$(GO) test $(TESTFLAGS) ./...
+	$(GO) test -timeout 20m $(TESTFLAGS) ./...
 	@if [ "$$(id -u)" != 0 ]; then echo 'Left out without root:'; \
 	$(GO) test -v ./... 2>/dev/null | grep -E '^ *--- SKIP' | sort | uniq -c | sort -rn | head -40; fi
 
