@@ -98,3 +98,19 @@ func TestDoctorWithoutRights(t *testing.T) {
 		t.Errorf("an error is made up:\n%s", out)
 	}
 }
+
+// The daemon examines its host too: a metric, and a line with what mends it.
+func TestDoctorWithinTheDaemon(t *testing.T) {
+	p := usual(t, "", "")
+	p.load("table inet filter { chain forward { type filter hook forward priority 0; policy drop; } }")
+	p.start()
+	for series, want := range map[string]string{
+		`ftpgate_doctor_findings{check="data_blocked",severity="error"}`: "1",
+		`ftpgate_doctor_findings{check="forwarding",severity="error"}`:   "0",
+	} {
+		eventually(t, series+" is "+want, func() bool { return p.metric(series) == want })
+	}
+	eventually(t, "the log says what mends it", func() bool {
+		return strings.Contains(p.log.String(), `mend="nft 'insert rule inet filter forward `)
+	})
+}
