@@ -37,11 +37,19 @@ type Job struct {
 	Mode   Mode
 	Server netip.AddrPort // whoever answers there
 	Dir    string         // folder of the client's files on the disk
+	Login  string         // the user's name as the client says it; "": User
 
 	TLS     TLS
 	PKI     string // folder with the CAFile to trust; with TLS
 	Anew    bool   // ftplib as it comes: no data connection resumes the control connection's session. Others cannot
 	Version string // "1.2" or "1.3": this version of TLS and no other; "": what both ends like best
+}
+
+func (j Job) user() string {
+	if j.Login == "" {
+		return User
+	}
+	return j.Login
 }
 
 // timeout is how long one operation may take.

@@ -16,7 +16,7 @@ var commands = map[string]func(j Job, op operation, name string) (line []string,
 }
 
 func curl(j Job, op operation, name string) ([]string, string) {
-	line := []string{"curl", "--silent", "--show-error", "--verbose", "--user", User + ":" + Password}
+	line := []string{"curl", "--silent", "--show-error", "--verbose", "--user", j.user() + ":" + Password}
 	switch j.Mode {
 	case PASV:
 		line = append(line, "--disable-epsv")
@@ -62,7 +62,7 @@ func lftp(j Job, op operation, name string) ([]string, string) {
 	script = append(script,
 		fmt.Sprintf("set ftp:passive-mode %t", j.Mode == PASV || j.Mode == EPSV),
 		fmt.Sprintf("set ftp:prefer-epsv %t", j.Mode == EPSV),
-		fmt.Sprintf("open -u %s,%s %s", User, Password, j.url()),
+		fmt.Sprintf("open -u %s,%s %s", j.user(), Password, j.url()),
 		map[operation]string{
 			upload:   "put /home/" + name + " -o " + name,
 			download: "get " + name + " -o /home/" + name,
@@ -90,7 +90,7 @@ func tnftp(j Job, op operation, name string) ([]string, string) {
 	if j.Mode == PORT || j.Mode == EPRT {
 		line = append(line, "-A")
 	}
-	script := []string{fmt.Sprintf("user %s %s", User, Password), "binary"}
+	script := []string{fmt.Sprintf("user %s %s", j.user(), Password), "binary"}
 	if j.Mode == PASV || j.Mode == PORT {
 		script = append(script, "epsv4 off")
 	}
@@ -117,7 +117,7 @@ func ftplib(j Job, op operation, name string) ([]string, string) {
 		tls = "resume"
 	}
 	return []string{"python3", "-B", "-", j.Server.Addr().String(), fmt.Sprint(j.Server.Port()), string(j.Mode), verb, name, local,
-		User, Password, tls, "/tls/" + pki.CAFile, "TLSv1_" + strings.TrimPrefix(j.Version, "1.")}, ftplibScript
+		j.user(), Password, tls, "/tls/" + pki.CAFile, "TLSv1_" + strings.TrimPrefix(j.Version, "1.")}, ftplibScript
 }
 
 // ftplibScript is a client on Python's ftplib. With IPv4 the library uses PASV and PORT; it has the words for the

@@ -51,6 +51,7 @@ type Target struct {
 	Name   string // of its subtests; "": the server's
 	Server *debian.Server
 	V4, V6 netip.AddrPort
+	Login  string     // what clients say for a user's name; "": the name
 	TLS    debian.TLS // what clients find there
 	PKI    string     // folder with the authority for it
 }
@@ -119,7 +120,7 @@ func (m Matrix) jobs(target Target) (jobs []debian.Job) {
 		for _, mode := range m.Modes {
 			for _, addr := range []netip.AddrPort{target.V4, target.V6} {
 				for _, version := range versions {
-					job := debian.Job{Client: client, Mode: mode, Server: addr, TLS: target.TLS, PKI: target.PKI, Version: version}
+					job := debian.Job{Client: client, Mode: mode, Server: addr, Login: target.Login, TLS: target.TLS, PKI: target.PKI, Version: version}
 					if addr.IsValid() && job.Can() == nil && (m.Except == nil || !m.Except(job)) {
 						jobs = append(jobs, job)
 					}
