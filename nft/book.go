@@ -53,7 +53,9 @@ func (b *book) place(p Pinhole, now time.Time) (kind sourceKind, fresh bool) {
 	switch {
 	case p.Source.Port() != 0:
 		return sourceActive, false
-	case p.At == p.To && p.Flows == 0 && p.Source.IsValid(): // not translated: out4 is not asked
+	case p.At == p.To && p.Flows == 0: // not translated: out4 is not asked
+		return sourceVia, false
+	case !p.Source.IsValid() && p.To.Addr() != p.At.Addr() && p.Flows == 0: // to another host: a masquerade must not change it
 		return sourceVia, false
 	}
 	source, known := b.out[p.To.Addr()]

@@ -49,8 +49,8 @@ func (r *ruleset) toListeners(c *nftables.Chain, do ...expr.Any) {
 
 // leaveRules see the first packet of a marked connection as it leaves. Deletion is
 // what makes a pinhole good for one connection, also for one that leads where it
-// was dialled, which the kernel does not count as translated. The last rule keeps
-// the source of what has no other: an admin's masquerade would change it.
+// was dialled, which the kernel does not count as translated. What is not in one
+// of our maps is left alone: it may be the flow of another table with our mark.
 func (r *ruleset) leaveRules(c *nftables.Chain) {
 	r.rule(c, jump(wideUsedChain))
 	for i := range families {
@@ -66,9 +66,6 @@ func (r *ruleset) leaveRules(c *nftables.Chain) {
 		r.rule(c, slices.Concat(original, lookup(h.via, f.value), []expr.Any{snat})...)
 		r.passViaRule(c, f, h)
 		r.rule(c, slices.Concat(f.isFamily(), dnatted(), []expr.Any{f.loadDest(keyReg)}, lookup(h.out, f.value), []expr.Any{snat})...)
-		keep := *snat
-		keep.RegAddrMin = keyReg
-		r.rule(c, slices.Concat(f.isFamily(), dnatted(), []expr.Any{f.loadSource(keyReg), &keep})...)
 	}
 }
 

@@ -142,8 +142,7 @@ func leaveText() []string {
 			fmt.Sprintf("meta nfproto %s %s %s map @active%s", f.nfproto, snat, dialled, f.suffix),
 			fmt.Sprintf("meta nfproto %s %s %s map @via%s", f.nfproto, snat, dialled, f.suffix),
 			fmt.Sprintf("%s ct original %s saddr . ct original %s daddr . %s daddr map @passvia%s", snat, f.ip, f.ip, f.ip, f.suffix),
-			fmt.Sprintf("ct status dnat %s %s daddr map @out%s", snat, f.ip, f.suffix),
-			fmt.Sprintf("ct status dnat %s %s saddr", snat, f.ip))
+			fmt.Sprintf("ct status dnat %s %s daddr map @out%s", snat, f.ip, f.suffix))
 	}
 	return lines
 }
