@@ -37,9 +37,6 @@ func (d *daemon) tryReload() error {
 	d.file = file
 	d.tuneMemory()
 	d.level.Set(file.Log.Level)
-	for _, err := range notForwarding(file.Settings) {
-		d.log.Error(err.Error())
-	}
 	return nil
 }
 

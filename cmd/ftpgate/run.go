@@ -143,11 +143,8 @@ func (d *daemon) listen(ctx context.Context, tasks *errgroup.Group) error {
 	return nil
 }
 
-// announce says what is served, and what of the host stands in the way.
+// announce says what is served. What of the host stands in the way, watchHost says.
 func (d *daemon) announce() {
-	for _, err := range notForwarding(d.file.Settings) {
-		d.log.Error(err.Error())
-	}
 	d.tuneMemory()
 	for _, svc := range d.file.Settings.Services {
 		d.log.Info("serving", "service", svc.Name, "listen", fmt.Sprint(svc.Listen), "backends", fmt.Sprint(svc.Backends))
