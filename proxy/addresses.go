@@ -6,10 +6,13 @@ import (
 	"time"
 )
 
-var errAddressGone = errors.New("the address that the client dialled has left this host")
+var (
+	errOutsideGone = errors.New("the address that the client dialled has left this host")
+	errInsideGone  = errors.New("the address that the server sees has left this host")
+)
 
 // AddressGone says that an address has left this host: a VIP that another one
-// has now. Its sessions end, for their clients talk to that one from now on.
+// has now. Its sessions end, for their peers talk to that one from now on.
 func (s *Server) AddressGone(a netip.Addr) {
 	if isLocal(a) { // it has only moved to another interface
 		return
@@ -17,14 +20,19 @@ func (s *Server) AddressGone(a netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sess := range s.sessions {
-		if plain(sess.clientConn.LocalAddr()).Addr() == a {
-			go sess.lost()
+		server := sess.dialled.Load()
+		switch {
+		case plain(sess.clientConn.LocalAddr()).Addr() == a:
+			go sess.lost(errOutsideGone, "")
+		case server != nil && plain(server.LocalAddr()).Addr() == a:
+			go sess.lost(errInsideGone, "421 The gateway has another address now: connect again\r\n")
 		}
 	}
 }
 
-// lost ends a session whose client cannot be reached from here any more.
-func (s *session) lost() {
+// lost ends a session of which one peer cannot be reached any more: the client,
+// if there is no word for it.
+func (s *session) lost(why error, word string) {
 	defer s.recovered()
 	time.AfterFunc(lingers/2, s.unstick) // a write to nobody may hold the lock
 	s.mu.Lock()
@@ -33,5 +41,8 @@ func (s *session) lost() {
 		_ = s.clientConn.Close()
 		return
 	}
-	s.end(addressGone, errAddressGone, "")
+	if word == "" {
+		s.held = nil
+	}
+	s.end(addressGone, why, word)
 }

@@ -38,7 +38,7 @@ const (
 	violated     outcome = "protocol"        // the machine ended it
 	noHandshake  outcome = "tls"             // the client's TLS handshake failed
 	broken       outcome = "connection_lost" // a reset or an unanswered keepalive
-	addressGone  outcome = "address_gone"    // the address that the client dialled has left this host
+	addressGone  outcome = "address_gone"    // an address of ours at one of its ends has left this host
 	drained      outcome = "drained"         // the daemon goes down
 	panicked     outcome = "panic"           // a defect of ours
 )
@@ -212,8 +212,8 @@ func (s *session) leave(word string) {
 	if s.through.sealedTo() {
 		word = "" // it would fall into TLS that is not ours
 	}
-	if word = string(s.held) + word; word == "" && s.ended == quit {
-		_ = s.clientConn.Close() // it has the 221 and has nothing more to say
+	if word = string(s.held) + word; word == "" && (s.ended == quit || s.ended == addressGone) {
+		_ = s.clientConn.Close() // it has the 221 and has nothing more to say, or is not there any more
 	} else {
 		s.farewell(word)
 	}
