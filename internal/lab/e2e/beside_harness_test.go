@@ -107,7 +107,15 @@ func (b *beside) untranslates() bool { return b.exposed() && !b.nats }
 // or without; no daemon runs yet.
 func moveIn(t *testing.T, n neighbour, helped bool, keys, tables string) *beside {
 	t.Helper()
-	b := &beside{usual(t, keys, tables), n, !strings.Contains(tables, `owner = "off"`), t.TempDir()}
+	b := near(usual(t, keys, tables), n, helped)
+	b.owned = !strings.Contains(tables, `owner = "off"`)
+	return b
+}
+
+// near is moveIn on a host of any configuration.
+func near(p *patient, n neighbour, helped bool) *beside {
+	p.t.Helper()
+	b := &beside{patient: p, neighbour: n, owned: true, dir: p.t.TempDir()}
 	b.install()
 	b.pretend()
 	b.write(helped)
