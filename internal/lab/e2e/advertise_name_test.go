@@ -1,12 +1,12 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"ftpgate/internal/lab"
@@ -49,7 +49,7 @@ func withNames(t *testing.T, g *gateway, zone *dnsd.Zone) {
 	if err := g.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the daemon is ready", func() bool { status, _ := g.get("/readyz"); return status == 200 })
+	eventually(t, "the daemon is ready", func() bool { return strings.Contains(g.log.String(), "msg=ready") })
 }
 
 // A name in advertise is asked for again, and what it was counts while there is
@@ -59,7 +59,8 @@ func TestAdvertiseName(t *testing.T) {
 	startFTPD(t, l)
 	zone := dnsd.New()
 	zone.Set("ftp.example.com", netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:9::1"))
-	g := prepareGateway(t, l, strings.Replace(services, "%s", `advertise = "ftp.example.com"`, 1))
+	config := fmt.Sprintf(services, `advertise = "ftp.example.com"`)
+	g := prepareGateway(t, l, config)
 	withNames(t, g, zone)
 	told := func(want string) {
 		t.Helper()
@@ -73,19 +74,12 @@ func TestAdvertiseName(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	reload := func() {
-		t.Helper()
-		const done = `msg="configuration reloaded"`
-		before := strings.Count(g.log.String(), done)
-		g.signal(syscall.SIGHUP)
-		eventually(t, "the reload is done", func() bool { return strings.Count(g.log.String(), done) > before })
-	}
 	told("203.0.113.1")
 	zone.Set("ftp.example.com", netip.MustParseAddr("203.0.113.2"))
-	reload()
+	g.reload(config)
 	told("203.0.113.2")
 	zone.Set("ftp.example.com")
-	reload()
+	g.reload(config)
 	told("203.0.113.2")
 	if !strings.Contains(g.log.String(), "the name in advertise has no address") {
 		t.Error("the log does not say that the name is gone")

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"ftpgate/internal/lab"
@@ -55,8 +56,28 @@ func forwardLab(t testing.TB) *lab.Lab {
 func startForward(t testing.TB, l *lab.Lab, keys, tables string) *gateway {
 	t.Helper()
 	g := prepareGateway(t, l, fmt.Sprintf(leading, keys)+tables)
-	g.start()
+	g.announced()
 	return g
+}
+
+// announced starts the daemon and waits until it says that it is ready: all that
+// it intercepts is intercepted then, which /readyz does not say.
+func (g *gateway) announced() {
+	g.t.Helper()
+	const ready = "msg=ready"
+	before := strings.Count(g.log.String(), ready)
+	g.start()
+	eventually(g.t, "the daemon says that it is ready", func() bool { return strings.Count(g.log.String(), ready) > before })
+}
+
+// reload has the daemon read another configuration.
+func (g *gateway) reload(config string) {
+	g.t.Helper()
+	const done = `msg="configuration reloaded"`
+	before := strings.Count(g.log.String(), done)
+	g.configure(config)
+	g.signal(syscall.SIGHUP)
+	eventually(g.t, "the reload is done", func() bool { return strings.Count(g.log.String(), done) > before })
 }
 
 // startOn puts a small FTP server on a host. Fields of the server that say where
@@ -70,6 +91,12 @@ func startOn(t testing.TB, h *lab.Host, s *ftpd.Server, at ...string) {
 		}
 	}
 	s.Listen, s.Dial = h.Listen, h.DialFrom
+	serve(t, s, at...)
+}
+
+// serve has a server answer at addresses of its host.
+func serve(t testing.TB, s *ftpd.Server, at ...string) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	t.Cleanup(func() {
@@ -77,7 +104,7 @@ func startOn(t testing.TB, h *lab.Host, s *ftpd.Server, at ...string) {
 		running.Wait()
 	})
 	for _, a := range at {
-		listener, err := h.Listen("tcp", a)
+		listener, err := s.Listen("tcp", a)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -65,7 +65,7 @@ mode = "forward"
 listen = ["0.0.0.0:2121", "[::]:2121"]
 intercept.from = ["192.168.7.0/24", "fd00:77::/64"]
 `)
-	g.start()
+	g.announced()
 	return g
 }
 

@@ -79,7 +79,7 @@ mode = "forward"
 listen = ["0.0.0.0:2121", "[::]:2121"]
 intercept.from = ["10.0.0.5", "fd00:10::5"]
 `+fmt.Sprintf("explicit = %v\n", explicit))
-			g.start()
+			g.announced()
 			for _, from := range []struct {
 				host *lab.Host
 				at   string
@@ -120,7 +120,7 @@ func TestForwardLeavesOthersAlone(t *testing.T) {
 			startOn(t, l.Client, &ftpd.Server{}, outside4, outside6)
 			loadRules(t, tree, l.Gateway, masquerade)
 			g := prepareGateway(t, l, "[[service]]\nname = \"out\"\nmode = \"forward\"\nlisten = [\"0.0.0.0:2121\", \"[::]:2121\"]\n"+keys+"\n")
-			g.start()
+			g.announced()
 			for at := range inwardModes {
 				alone(t, l.Server2, at)
 			}
@@ -167,24 +167,17 @@ func TestForwardInterceptionEnds(t *testing.T) {
 		startOn(t, l.Client, &ftpd.Server{}, outside4, outside6)
 		loadRules(t, tree, l.Gateway, masquerade)
 		g := startForward(t, l, "", table)
-		reload := func(config string) {
-			g.configure(config + table)
-			before := g.metric("ftpgate_config_last_reload_success_timestamp_seconds")
-			g.signal(syscall.SIGHUP)
-			eventually(t, "the reload is done", func() bool { return g.metric("ftpgate_config_last_reload_success_timestamp_seconds") != before })
-		}
-		forward := fmt.Sprintf(leading, "")
 		intercepted(t, l.Server, outside4)
 		running := login(t, l.Server, outside6)
 
-		reload(fmt.Sprintf(services, "")) // which has another
+		g.reload(fmt.Sprintf(services, "") + table) // which has another
 		alone(t, l.Server, outside4)
 		alone(t, l.Server, outside6)
 		if _, err := running.Download(setUp(t, running, "EPRT"), "RETR /zero-1K"); err != nil {
 			t.Errorf("a session that was there before: %v", err)
 		}
 		running.Close()
-		reload(forward)
+		g.reload(fmt.Sprintf(leading, "") + table)
 		intercepted(t, l.Server, outside4)
 		intercepted(t, l.Server2, outside6)
 
