@@ -5,7 +5,8 @@
 #
 # Nothing is installed: the packages are unpacked over a copy-on-write view of this host's files, in namespaces of their
 # own with two links, wan and lan. firewalld runs there with a D-Bus of its own. What ufw calls is written down by
-# recorders in the places of iptables and iptables-restore.
+# recorders in the places of iptables and iptables-restore. At the end it shows two things of which the tests have copies:
+# what each transaction of a reload of firewalld begins with (firewalld/reload), and what ufw makes of two commands.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -24,8 +25,7 @@ firewalld() {
 	firewall-cmd --reload
 	nft list ruleset >/with
 	diff --new-line-format="$mark%L" --unchanged-line-format=%L /without /with >/to/firewalld/ruleset.nft || true
-	# What each transaction of a reload begins with: the frame of firewalld/reload, which was written by hand.
-	tr -d '\0' </monitor | awk '/^# new generation/ { getline; print }' >/to/firewalld/transactions
+	tr -d '\0' </monitor | awk 'NF && !begun++ { print } /^# new generation/ { getline; print }' >/to/transactions
 }
 
 ufw() {
@@ -47,7 +47,7 @@ ufw() {
 	: >/calls
 	command ufw allow proto tcp to 198.51.100.1 port 21
 	command ufw allow proto tcp to 2001:db8:1::1 port 21
-	cp /calls /to/ufw/allow
+	cp /calls /to/allow
 }
 
 # Lines that the tests put in when they want them: what an admin does for ftpgate.
@@ -129,4 +129,5 @@ fi
 for firewall in firewalld ufw; do
 	unshare --net --mount --pid --fork --kill-child bash "$PWD/capture.sh" over $firewall
 done
-cp -r "$work/to/." .
+cat "$work/to/transactions" "$work/to/allow"
+cp -r "$work"/to/*/ .
