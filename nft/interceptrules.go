@@ -30,9 +30,23 @@ func (r *ruleset) newIntercept(intercepts []Intercept) (p part) {
 		}
 		for family := range families {
 			r.interceptFamily(&p, in, family, name, match)
+			r.keepDialled(&p, in, family, ports)
 		}
 	}
 	return p
+}
+
+// keepDialled keeps the source of what this host dials on intercepted ports. Data
+// comes from the address that the dialler chose: if an admin's nat gave the
+// control connection another one, the two would not match.
+func (r *ruleset) keepDialled(p *part, in Intercept, family int, ports *nftables.Set) {
+	f := &families[family]
+	if len(ofFamily(in.From, family)) == 0 {
+		return
+	}
+	same := &expr.NAT{Type: expr.NATTypeSourceNAT, Family: uint32(f.nfproto), RegAddrMin: keyReg}
+	exprs := slices.Concat(isOutgoing(), f.isTCP(), []expr.Any{loadPort(keyReg)}, lookup(ports, 0), []expr.Any{f.loadSource(keyReg), same})
+	p.rules = append(p.rules, &nftables.Rule{Table: r.table, Chain: r.post, Exprs: exprs})
 }
 
 // interceptFamily adds the half for one family, if From has any of it.

@@ -44,6 +44,18 @@ func interceptText(r *ruleset, intercepts []Intercept, setMark string) (sets, ch
 	return sets, chainText(interceptChain, lines...)
 }
 
+// keepDialledText is what interception adds to chain post.
+func keepDialledText(intercepts []Intercept) (lines []string) {
+	for i, in := range intercepts {
+		for family, ip := range []string{"ip", "ip6"} {
+			if len(ofFamily(in.From, family)) > 0 {
+				lines = append(lines, fmt.Sprintf("iif 0 tcp dport @intercept%d_ports snat %s to %s saddr", i+1, ip, ip))
+			}
+		}
+	}
+	return lines
+}
+
 // elementsText has the elements of a set of ports, interfaces or intervals.
 func elementsText(s filledSet) (text []string) {
 	for i, e := range s.elements {

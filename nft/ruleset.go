@@ -61,6 +61,7 @@ type ruleset struct {
 	rules      []*nftables.Rule // static ones, and those of limits
 
 	intercepted *nftables.Chain
+	post        *nftables.Chain
 	intercept   part
 	transparent part
 
@@ -102,8 +103,8 @@ func (r *ruleset) baseChains(enter, leave string) {
 	r.rule(pre, jump(interceptChain))
 	output := r.base("output", nftables.ChainHookOutput, *nftables.ChainPriorityNATDest-1)
 	r.rule(output, jump(enter))
-	post := r.base("post", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource-1)
-	r.rule(post, ours...)
+	r.post = r.base("post", nftables.ChainHookPostrouting, *nftables.ChainPriorityNATSource-1)
+	r.rule(r.post, ours...)
 	input := r.base("input", nftables.ChainHookInput, *nftables.ChainPriorityNATSource-1)
 	r.toListeners(input, &expr.Verdict{Kind: expr.VerdictAccept})
 	r.rule(input, ours...)

@@ -39,7 +39,8 @@ func Ruleset(cfg Config, intercepts ...Intercept) string {
 	b.WriteString(intercept)
 	b.WriteString(chainText("pre", "type nat hook prerouting priority dstnat - 1; policy accept;", "jump enter", "jump "+interceptChain))
 	b.WriteString(chainText("output", "type nat hook output priority -101; policy accept;", "jump enter"))
-	b.WriteString(chainText("post", "type nat hook postrouting priority srcnat - 1; policy accept;", ours))
+	b.WriteString(chainText("post", slices.Concat([]string{"type nat hook postrouting priority srcnat - 1; policy accept;", ours},
+		keepDialledText(intercepts))...))
 	b.WriteString(chainText("input", slices.Concat([]string{"type nat hook input priority 99; policy accept;"},
 		toListenersText("accept"), []string{ours})...))
 	return strings.TrimSuffix(b.String(), "\n") + "}\n"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"ftpgate/alg"
@@ -56,8 +57,11 @@ func (s *Server) resolve(ctx context.Context, svc *service) {
 			"service", svc.Name, "advertise", svc.AdvertiseName, "error", err)
 		return
 	}
-	a := found[0].Unmap()
-	if before := svc.resolved.Swap(&a); before == nil || *before != a {
+	a, before := found[0].Unmap(), svc.resolved.Load()
+	if before != nil && slices.ContainsFunc(found, func(f netip.Addr) bool { return f.Unmap() == *before }) {
+		return // names with several addresses are answered in turns
+	}
+	if svc.resolved.CompareAndSwap(before, &a) {
 		s.Logger.Info("advertise was resolved", "service", svc.Name, "advertise", svc.AdvertiseName, "address", a)
 	}
 }

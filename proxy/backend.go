@@ -137,13 +137,33 @@ func (svc *service) reach(ctx context.Context, at netip.AddrPort, client netip.A
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
 	}
 	if svc.FromClient && client.IsValid() {
-		d.LocalAddr, d.Control = net.TCPAddrFromAddrPort(netip.AddrPortFrom(client, 0)), tuneTransparent
+		return dialAs(ctx, d, client, at)
 	}
 	conn, err := d.DialContext(ctx, "tcp", at.String()) // not DialTCP: it binds, and so wastes ports, without a local address too
 	if err != nil {
 		return nil, err
 	}
 	return conn.(*net.TCPConn), nil
+}
+
+// Ports of a client that we take for ourselves. Its own system takes others: in
+// forward mode its connection to the same server is known here by its port.
+const firstTransparent, transparentPorts = 10000, 20000
+
+// dialAs dials from a client's own address.
+func dialAs(ctx context.Context, d net.Dialer, client netip.Addr, at netip.AddrPort) (*net.TCPConn, error) {
+	d.Control = tuneTransparent
+	for tries := maxTries; ; tries-- {
+		port := uint16(firstTransparent + randomBelow(transparentPorts))
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(client, port))
+		conn, err := d.DialContext(ctx, "tcp", at.String())
+		switch {
+		case err == nil:
+			return conn.(*net.TCPConn), nil
+		case tries == 0 || !errors.Is(err, unix.EADDRINUSE) && !errors.Is(err, unix.EADDRNOTAVAIL):
+			return nil, err
+		}
+	}
 }
 
 func tuneDialled(_, _ string, raw syscall.RawConn) error { return control(raw, tune) }

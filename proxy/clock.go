@@ -130,6 +130,9 @@ func (s *session) drain() {
 		return
 	}
 	s.endBy = endBy
+	if s.asking { // nobody is dialled yet
+		_ = s.clientConn.SetReadDeadline(time.Now())
+	}
 	if s.machine != nil { // else it is still dialling, and run looks at endBy
 		s.timer.Reset(time.Until(endBy))
 		s.follow()

@@ -37,6 +37,11 @@ var errNoServer = errors.New("the client named no server")
 // is dialled. What the client sent behind it is read next.
 func (s *session) askServer() error {
 	_ = s.clientConn.SetDeadline(time.Now().Add(s.service.Timeouts.Login))
+	s.mu.Lock()
+	if s.asking = true; !s.endBy.IsZero() {
+		_ = s.clientConn.SetDeadline(time.Now())
+	}
+	s.mu.Unlock()
 	if _, err := s.clientConn.Write([]byte(explicitGreeting)); err != nil {
 		return err
 	}

@@ -14,6 +14,19 @@ func forward(_ *Settings, s *Service) {
 	s.Intercept.From = []netip.Prefix{netip.MustParsePrefix(clientAddr + "/32")}
 }
 
+// What a translator would take to a denied address is denied too, and nothing else.
+func TestDestinationsBehindATranslator(t *testing.T) {
+	svc := &service{Service: Service{Destinations: Destinations{Deny: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}}
+	for a, want := range map[string]bool{
+		"64:ff9b::10.1.0.1": false, "64:ff9b:1::10.1.0.1": false, "2002:a01:1::1": false, "::10.1.0.1": false, "::ffff:10.1.0.1": false,
+		"64:ff9b::192.0.2.1": true, "2002:c000:201::1": true, "2001:db8::a01:1": true,
+	} {
+		if got := svc.leadsTo(netip.MustParseAddr(a)); got != want {
+			t.Errorf("leads to %s: %v, want %v", a, got, want)
+		}
+	}
+}
+
 // newForward starts a gateway to which conntrack says that every client dialled
 // the test's server.
 func newForward(t *testing.T, change ...func(*Settings, *Service)) *gateway {
@@ -97,6 +110,7 @@ func TestDestinations(t *testing.T) {
 	for a, want := range map[string]bool{
 		"192.0.2.1": true, "::ffff:192.0.2.1": true, "10.2.0.1": true, "10.1.0.1": false, "198.51.100.1": false,
 		"0.0.0.0": false, "224.0.0.1": false, "255.255.255.255": false, "ff02::1": false, "::": false,
+		"64:ff9b::10.1.0.1": false, "64:ff9b::192.0.2.1": false, "2002:a01:1::1": false, "::10.1.0.1": false, "240.0.0.1": false, "0.1.2.3": false,
 	} {
 		if got := svc.leadsTo(netip.MustParseAddr(a)); got != want {
 			t.Errorf("leads to %s: %v, want %v", a, got, want)

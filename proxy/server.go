@@ -57,6 +57,7 @@ type Server struct {
 	relays     relays
 	lastID     atomic.Uint64
 	draining   atomic.Bool
+	reloading  sync.Mutex // held while other settings are made; mu comes behind it
 
 	mu        sync.Mutex // guards what follows
 	settings  Settings
@@ -88,14 +89,19 @@ func NewServer(o Options) *Server {
 // closed as these say; on an error nothing changes. Running sessions keep the
 // settings that they began with.
 func (s *Server) Reload(settings Settings) error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	s.mu.Lock()
+	before := s.services
+	s.mu.Unlock()
+	services, err := s.build(settings, before) // files and names may take their time
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining.Load() {
 		return ErrDraining
-	}
-	services, err := s.build(settings)
-	if err != nil {
-		return err
 	}
 	var opened []*listener
 	for _, svc := range services {

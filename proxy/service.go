@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 )
 
@@ -19,9 +20,11 @@ type service struct {
 }
 
 // build makes services of settings. A backend that stays keeps its state.
-func (s *Server) build(settings Settings) (map[string]*service, error) {
+func (s *Server) build(settings Settings, before map[string]*service) (map[string]*service, error) {
 	services := make(map[string]*service, len(settings.Services))
 	var own []netip.AddrPort
+	var asking sync.WaitGroup
+	defer asking.Wait()
 	for _, c := range settings.Services {
 		if len(c.Listen) == 0 {
 			return nil, fmt.Errorf("service %s: nothing to listen on", c.Name)
@@ -36,12 +39,12 @@ func (s *Server) build(settings Settings) (map[string]*service, error) {
 		}
 		svc.credentials.Store(files)
 		svc.metrics = s.Metrics.service(c.Name)
-		if before := s.services[c.Name]; before != nil && before.AdvertiseName == c.AdvertiseName {
-			svc.resolved.Store(before.resolved.Load())
+		if was := before[c.Name]; was != nil && was.AdvertiseName == c.AdvertiseName {
+			svc.resolved.Store(was.resolved.Load())
 		}
-		s.resolve(context.Background(), svc)
+		asking.Go(func() { s.resolve(context.Background(), svc) })
 		for _, at := range c.Backends {
-			b := s.services[c.Name].backend(at)
+			b := before[c.Name].backend(at)
 			if b == nil {
 				b = newBackend(at)
 			}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -91,6 +93,7 @@ type session struct {
 	transfer  time.Time // when the oldest of them began, or the one before it ended
 	dataCame  bool      // a data connection came for one of them, and its pinhole is closed
 	user      []byte    // the login that named the server, until the server has greeted
+	asking    bool      // which server the client wants
 	saidQuit  bool
 	lastCode  int       // of the server's last reply
 	endBy     time.Time // the daemon goes down and a running transfer may go on until then; zero: it does not
@@ -164,12 +167,26 @@ func (s *session) leaveDoor() {
 // namedServer lets the client say where it wants to go.
 func (s *session) namedServer() bool {
 	err := s.askServer()
-	if err == nil {
-		return true
-	}
 	s.mu.Lock()
-	s.phase, s.ended, s.cause = over, clientClosed, err
+	s.asking = false
+	how := clientClosed
+	switch {
+	case err == nil:
+		s.mu.Unlock()
+		return true
+	case !s.endBy.IsZero():
+		how = drained
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		how = timedOut
+	}
+	s.phase, s.ended, s.cause = over, how, err
 	s.mu.Unlock()
+	switch how {
+	case drained:
+		s.farewell(goingDown)
+	case timedOut:
+		s.farewell(timeoutWord(errLogin))
+	}
 	return false
 }
 

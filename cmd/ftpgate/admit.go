@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"ftpgate/internal/config"
 	"ftpgate/nft"
@@ -23,22 +25,46 @@ func (d *daemon) admit(file *config.File) error {
 }
 
 // routeHome makes the answers to connections that bear a client's address come
-// back to us, while a service has such connections.
+// back to us. What a service needed once stays until the daemon ends: sessions
+// of before a reload still do.
 func (d *daemon) routeHome(file *config.File) error {
 	seen := slices.ContainsFunc(file.Settings.Services, func(svc proxy.Service) bool { return svc.FromClient })
+	mark, table := file.NFT.RouteMark, file.NFT.RouteTable
 	switch {
-	case seen && !d.routed:
-		if err := nft.AddReturnRoute(file.NFT.RouteMark, file.NFT.RouteTable); err != nil {
+	case seen:
+		if err := nft.AddReturnRoute(mark, table); err != nil { // again and again: others flush rules and routes
 			return err
 		}
-		d.routed = true
-		return d.table.SetTransparent(file.NFT.RouteMark)
-	case !seen && d.routed:
-		d.routed = false
-		return errors.Join(d.table.SetTransparent(0), nft.RemoveReturnRoute(file.NFT.RouteMark, file.NFT.RouteTable))
+		d.routed.Store(true)
+		return d.table.SetTransparent(mark)
+	case !d.routed.Load(): // what a daemon left that was killed
+		if err := nft.RemoveReturnRoute(mark, table); err != nil {
+			d.log.Debug("no route of transparent connections was taken down", "error", err)
+		}
 	}
 	return nil
 }
+
+// keepRoute puts the return route back if somebody has flushed it.
+func (d *daemon) keepRoute(ctx context.Context) error {
+	for tick := time.NewTicker(keepRouteEvery); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return nil
+		case <-tick.C:
+			if !d.routed.Load() {
+				continue
+			}
+			if err := nft.AddReturnRoute(d.routeMark, d.routeTable); err != nil {
+				d.log.Error("the route of transparent connections cannot be kept: sessions with source = \"client\" get no answers", "error", err)
+			}
+		}
+	}
+}
+
+// keepRouteEvery is how long transparent sessions may be without their route.
+const keepRouteEvery = 10 * time.Second
 
 // listens returns the addresses on which all services listen.
 func listens(s proxy.Settings) []netip.AddrPort {

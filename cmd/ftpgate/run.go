@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,7 +45,10 @@ type daemon struct {
 	table   *nft.Table
 	flows   *conntrack.Conn
 	server  *proxy.Server
-	routed  bool // the return route of transparent connections is ours to take down
+
+	routed     atomic.Bool // the return route of transparent connections is ours to take down
+	routeMark  uint32      // of it; a reload changes neither
+	routeTable int
 }
 
 func run(path string, stderr io.Writer) (err error) {
@@ -74,6 +78,7 @@ func newLogger(file *config.File, level *slog.LevelVar, w io.Writer) *slog.Logge
 // open takes what the daemon needs of the kernel, the table first: without it
 // there is no use in listening.
 func (d *daemon) open() (err error) {
+	d.routeMark, d.routeTable = d.file.NFT.RouteMark, d.file.NFT.RouteTable
 	registry := prometheus.NewRegistry()
 	d.metrics = newDaemonMetrics(registry)
 	table := tableConfig(d.file)
@@ -138,6 +143,7 @@ func (d *daemon) listen(ctx context.Context, tasks *errgroup.Group) error {
 	if err := d.admit(d.file); err != nil { // redirected clients come only when somebody listens
 		return err
 	}
+	tasks.Go(func() error { return d.keepRoute(ctx) })
 	tasks.Go(d.watchHost(ctx))
 	d.metrics.reloaded(true, time.Now())
 	return nil
@@ -212,8 +218,8 @@ func (d *daemon) close() error {
 	if d.flows != nil {
 		errs = append(errs, d.flows.Close())
 	}
-	if d.routed {
-		errs = append(errs, nft.RemoveReturnRoute(d.file.NFT.RouteMark, d.file.NFT.RouteTable))
+	if d.routed.Load() {
+		errs = append(errs, nft.RemoveReturnRoute(d.routeMark, d.routeTable))
 	}
 	if d.table != nil {
 		errs = append(errs, d.table.Release())
