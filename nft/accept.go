@@ -67,6 +67,7 @@ type AcceptState struct {
 // acceptChain is a chain in which we keep our rule.
 type acceptChain struct {
 	AcceptState
+	had  bool   // our rule has been in it
 	rule []byte // as the kernel shows what we inserted; nil: nothing yet
 }
 

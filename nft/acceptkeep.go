@@ -19,18 +19,19 @@ func (t *Table) keepAccepts(who string) (reinserted bool) {
 		before := a.AcceptState
 		inserted, err := t.keepAccept(a)
 		a.Status, a.Reason = t.acceptStatus(a.Chain, err)
-		if inserted && before.Status == AcceptPresent {
+		back := inserted && a.had // whatever became of its chain in between
+		if a.had = a.had || inserted; back {
 			reinserted = true
 			t.acceptReinserts.Add(1)
 		}
 		if inserted || a.AcceptState != before {
-			t.logAccept(a.AcceptState, before.Status, who)
+			t.logAccept(a.AcceptState, back, who)
 		}
 	}
 	return reinserted
 }
 
-func (t *Table) logAccept(now AcceptState, before AcceptStatus, who string) {
+func (t *Table) logAccept(now AcceptState, back bool, who string) {
 	attrs := []slog.Attr{slog.String("chain", now.Chain.String())}
 	if who != "" {
 		attrs = append(attrs, slog.String("who", who))
@@ -40,7 +41,7 @@ func (t *Table) logAccept(now AcceptState, before AcceptStatus, who string) {
 	case now.Status != AcceptPresent:
 		level, message = slog.LevelError, "accept rule not in place"
 		attrs = append(attrs, slog.String("why", now.Reason))
-	case before == AcceptPresent:
+	case back:
 		level, message = slog.LevelWarn, "accept rule put back"
 	}
 	t.log.LogAttrs(context.Background(), level, message, attrs...)

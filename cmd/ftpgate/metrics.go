@@ -62,7 +62,9 @@ func (a acceptRules) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (m *daemonMetrics) watchTable(t *nft.Table) {
-	m.registry.MustRegister(acceptRules{t})
+	m.registry.MustRegister(acceptRules{t}, prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "ftpgate_accept_rule_reinserts_total", Help: "How often the rule that accepts our mark was put back after somebody dropped it.",
+	}, func() float64 { return float64(t.AcceptReinserts()) }))
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "ftpgate_nft_reinstalls_total", Help: "How often the nftables table was put back after somebody removed it.",
 	}, func() float64 { return float64(t.Reinstalls()) }))
