@@ -71,7 +71,7 @@ var (
 
 var (
 	sixNumbers = regexp.MustCompile(`(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})`)
-	onePort    = regexp.MustCompile(`\((.)(?:.){0,1}(\d{1,5})(.)\)`)
+	onePort    = regexp.MustCompile(`\([!-/:-~]{3}(\d{1,5})[!-/:-~]\)`) // RFC 2428 §3: two fields are empty
 )
 
 // backendPASV reads what a server says to PASV.
@@ -150,10 +150,6 @@ func certificates(_ context.Context, h *host) ([]Finding, error) {
 		case !expires.IsZero() && left <= 0:
 			f.Seen = fmt.Sprintf("the certificate of service %s has expired on %s", svc.Name, expires.Format(time.DateOnly))
 			f.Edit = "renew " + svc.TLS.Certificate + "; a running daemon takes the new one by itself"
-		case nameless:
-			f.Severity = Warning
-			f.Seen = fmt.Sprintf("the certificate of service %s names no host (subjectAltName)", svc.Name)
-			f.Edit = "get one with the names and addresses that clients dial for " + svc.TLS.Certificate
 		case expires.IsZero() || left > proxy.Soon:
 			return
 		default:
