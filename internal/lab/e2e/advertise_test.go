@@ -42,6 +42,7 @@ const public4 = "203.0.113.1:21"
 // TestAdvertiseMatrix is real servers and clients with a 1:1 NAT between them
 // and the gateway.
 func TestAdvertiseMatrix(t *testing.T) {
+	t.Parallel()
 	tree := labtest.Tree(t)
 	l, g := startCloud(t, tree, `advertise = "203.0.113.1"`)
 	m := labtest.Matrix{Tree: tree, From: l.Client, Size: smallFile, Targets: []labtest.Target{{
@@ -155,13 +156,14 @@ func TestHairpin(t *testing.T) {
 
 // Real servers mind the addresses of data connections.
 func TestHairpinMatrix(t *testing.T) {
+	t.Parallel()
 	tree := labtest.Tree(t)
 	for _, name := range debian.Servers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := forwardLab(t)
 			g := startGateway(t, l, "", "")
-			labtest.Matrix{Tree: tree, From: l.Server2, Size: smallFile, Clients: []string{"curl"}, Targets: []labtest.Target{{
+			labtest.Matrix{Tree: tree, From: l.Server2, Size: smallFile, Clients: []string{"curl"}, Except: fewer, Targets: []labtest.Target{{
 				Server: labtest.StartServer(t, tree, l.Server, name, 21),
 				V4:     netip.MustParseAddrPort(gateway4), V6: netip.MustParseAddrPort(gateway6),
 			}}}.Run(t)

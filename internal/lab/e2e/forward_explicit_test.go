@@ -16,6 +16,7 @@ import (
 // TestForwardExplicitMatrix is clients inside that dial the gateway and say
 // USER user@host: real servers × clients × modes × families.
 func TestForwardExplicitMatrix(t *testing.T) {
+	t.Parallel()
 	tree := labtest.Tree(t)
 	l := forwardLab(t)
 	m := labtest.Matrix{Tree: tree, From: l.Server, Size: smallFile, Parallel: true, Clients: []string{"curl", "ftplib"}}

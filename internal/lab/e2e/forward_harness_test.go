@@ -146,6 +146,12 @@ var outsidePorts = []uint16{2100, 2200, 2300}
 // theirPorts has them intercepted.
 const theirPorts = "intercept.ports = [2100, 2200, 2300, 2400]"
 
+// fewer leaves out the extended modes with IPv4, which TestForwardMatrix has:
+// ProFTPD accepts nobody for a while after every session.
+func fewer(job debian.Job) bool {
+	return job.Server.Addr().Is4() && (job.Mode == debian.EPSV || job.Mode == debian.EPRT)
+}
+
 // sessions is how many have ended well.
 func (g *gateway) sessions() string {
 	return g.metric(`ftpgate_sessions_total{result="quit",service="out"}`)

@@ -177,6 +177,7 @@ func startServer(t *testing.T, w *observer, at []string) {
 // TestTransparentMatrix is real servers, which mind the addresses of data
 // connections, and clients.
 func TestTransparentMatrix(t *testing.T) {
+	t.Parallel()
 	tree := labtest.Tree(t)
 	for _, tr := range transparents {
 		for _, name := range []string{debian.VSFTPD, debian.PureFTPd} {
@@ -202,39 +203,48 @@ func TestTransparentMatrix(t *testing.T) {
 	}
 }
 
-// What transparent sources need of the host goes with the service that asks for
-// it, and with the daemon. What a killed one left is taken over.
+// What transparent sources need of the host is there while sessions may need it,
+// those of before a reload too, and goes with the daemon. What a killed one left
+// is taken over, or taken down.
 func TestTransparentRoutesGo(t *testing.T) {
 	l := labtest.New(t, lab.Options{})
 	startFTPD(t, l)
-	g := prepareGateway(t, l, transparents[0].config)
-	g.announced()
+	with, without := transparents[0].config, fmt.Sprintf(services, "")
+	g := prepareGateway(t, l, with)
 	present := func(when string, want bool) {
 		t.Helper()
 		if rules, routes := g.returnRoutes(); rules != want || routes != want {
 			t.Errorf("%s: rules %v, routes %v, want %v", when, rules, routes, want)
 		}
 	}
+	g.announced()
 	present("at the start", true)
 	g.kill()
+	present("after a kill", true)
 	g.announced()
-	present("after a kill and a start", true)
-	c := login(t, l.Client, gateway4)
-	if _, err := c.Download(setUp(t, c, "PORT"), "RETR /zero-1K"); err != nil {
-		t.Error(err)
+	present("taken over", true)
+
+	running := login(t, l.Client, gateway4)
+	g.reload(without)
+	for _, mode := range []string{"PASV", "PORT"} {
+		if _, err := running.Download(setUp(t, running, mode), "RETR /zero-1K"); err != nil {
+			t.Errorf("%s of a session that was there before the reload: %v", mode, err)
+		}
 	}
-	c.Close()
-	g.reload(fmt.Sprintf(services, ""))
-	present("without such a service", false)
-	login(t, l.Client, gateway4).Close()
-	g.reload(transparents[0].config)
-	present("with it again", true)
+	running.Close()
+	g.reload(with)
 	login(t, l.Client, gateway4).Close()
 	g.signal(syscall.SIGTERM)
 	if err := g.cmd.Wait(); err != nil {
 		t.Error(err)
 	}
 	present("after the end", false)
+
+	g.announced()
+	g.kill()
+	g.configure(without)
+	g.announced()
+	present("without such a service, after a killed daemon with one", false)
 }
 
 // returnRoutes reports whether there are rules of ip rule that are ours, and
