@@ -142,14 +142,14 @@ func certificates(_ context.Context, h *host) ([]Finding, error) {
 			f.Seen = fmt.Sprintf("service %s: %v", svc.Name, err)
 			f.Why = "ftpgate run refuses to start"
 			f.Edit = "correct the file, or the path in the configuration"
+		case !expires.IsZero() && left <= 0:
+			f.Seen = fmt.Sprintf("the certificate of service %s has expired on %s", svc.Name, expires.Format(time.DateOnly))
+			f.Edit = "renew " + svc.TLS.Certificate + "; a running daemon takes the new one by itself"
 		case nameless:
 			f.Severity = Warning
 			f.Seen = fmt.Sprintf("the certificate of service %s names no host (subjectAltName)", svc.Name)
 			f.Why = "clients that verify certificates refuse it, whatever its subject says"
 			f.Edit = "have it issued with the name that clients dial, " + svc.TLS.Certificate
-		case !expires.IsZero() && left <= 0:
-			f.Seen = fmt.Sprintf("the certificate of service %s has expired on %s", svc.Name, expires.Format(time.DateOnly))
-			f.Edit = "renew " + svc.TLS.Certificate + "; a running daemon takes the new one by itself"
 		case expires.IsZero() || left > proxy.Soon:
 			return
 		default:
