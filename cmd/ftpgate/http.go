@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"ftpgate/proxy"
 	"net"
 	"net/http"
 	"time"
@@ -36,6 +37,9 @@ func (d *daemon) readyz(w http.ResponseWriter, _ *http.Request) {
 	why := append(d.server.Ready(), notForwarding(d.server.Settings())...)
 	if err := d.table.Intact(); err != nil {
 		why = append(why, err)
+	}
+	if len(why) == 0 && !d.admitted.Load() {
+		why = append(why, proxy.ErrStarting)
 	}
 	if len(why) == 0 {
 		fmt.Fprintln(w, "ready")

@@ -46,6 +46,7 @@ type daemon struct {
 	flows   *conntrack.Conn
 	server  *proxy.Server
 
+	admitted   atomic.Bool // the table knows what it must of the configuration
 	routed     atomic.Bool // the return route of transparent connections is ours to take down
 	routeMark  uint32      // of it; a reload changes neither
 	routeTable int
@@ -137,12 +138,16 @@ func (d *daemon) listen(ctx context.Context, tasks *errgroup.Group) error {
 		return err
 	}
 	tasks.Go(func() error { return d.server.Run(ctx) })
+	if err := d.routeHome(d.file); err != nil { // before anybody is served
+		return err
+	}
 	if err := d.server.Reload(d.file.Settings); err != nil {
 		return err
 	}
 	if err := d.admit(d.file); err != nil { // redirected clients come only when somebody listens
 		return err
 	}
+	d.admitted.Store(true)
 	tasks.Go(func() error { return d.keepRoute(ctx) })
 	tasks.Go(d.watchHost(ctx))
 	d.metrics.reloaded(true, time.Now())
