@@ -30,6 +30,9 @@ func TestBesideForwardMode(t *testing.T) {
 						}
 					}
 					b.script("reload")
+					if tables != "" { // what passes by our rule waits for it
+						eventually(t, "the rule is back", func() bool { return b.rules("inet firewalld filter_FORWARD") == 1 })
+					}
 				}
 			}
 		})
