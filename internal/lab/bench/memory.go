@@ -60,8 +60,8 @@ func (r *round) idleAt(st *stand.Stand, n int, empty int64) error {
 	return nil
 }
 
-// stalled is what transfers cost in memory that stand still, with their
-// sessions: clients ask for a file and read nothing of it.
+// stalled is what transfers cost in memory that stand still: clients ask for a
+// file and read nothing of it. What their sessions cost without is noted apart.
 func stalled(ctx context.Context, r *round, st *stand.Stand) error {
 	if !st.HasProcess() {
 		return nil
@@ -73,14 +73,17 @@ func stalled(ctx context.Context, r *round, st *stand.Stand) error {
 	if err != nil {
 		return err
 	}
-	if _, err := st.Do(load.Job{Do: load.Stall, Sessions: r.o.stalled, Bytes: r.o.bytes}); err != nil {
-		return err
-	}
-	full, err := settled(ctx, st)
+	idle, err := settled(ctx, st, load.Job{Do: load.Hold, Sessions: r.o.stalled})
 	if err != nil {
 		return err
 	}
-	r.note(st, fmt.Sprintf("stalled.%d.pss", r.o.stalled), "KiB/transfer", float64(full-empty)/float64(r.o.stalled))
+	full, err := settled(ctx, st, load.Job{Do: load.Stall, Sessions: r.o.stalled, Bytes: r.o.bytes})
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("stalled.%d", r.o.stalled)
+	r.note(st, name+".session.pss", "KiB", float64(idle-empty)/float64(r.o.stalled))
+	r.note(st, name+".transfer.pss", "KiB", float64(full-idle)/float64(r.o.stalled))
 	if _, err := st.Do(load.Job{Do: load.Release}); err != nil {
 		return err
 	}
@@ -90,9 +93,12 @@ func stalled(ctx context.Context, r *round, st *stand.Stand) error {
 	return st.Drained(ctx)
 }
 
-// settled returns the gateway's memory when it has stopped to change: all
-// buffers on the way to those who do not read are full then.
-func settled(ctx context.Context, st *stand.Stand) (int64, error) {
+// settled does a job and returns the gateway's memory when that has stopped to
+// change: all buffers on the way to those who do not read are full then.
+func settled(ctx context.Context, st *stand.Stand, j load.Job) (int64, error) {
+	if _, err := st.Do(j); err != nil {
+		return 0, err
+	}
 	const still, change = 5, 0.005
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()

@@ -66,7 +66,7 @@ const (
 func clientTLS(server netip.Addr) *tls.Config {
 	return &tls.Config{
 		ServerName: server.String(), InsecureSkipVerify: true, MinVersion: tlsVersion,
-		ClientSessionCache: tls.NewLRUClientSessionCache(1),
+		ClientSessionCache: tls.NewLRUClientSessionCache(1), DynamicRecordSizingDisabled: true,
 	}
 }
 

@@ -45,7 +45,7 @@ func relayTargets() (targets []target) {
 		target{kind: "tls", measure: "tls.up.passive.rate", over: "openssl", overWhat: "tls.down.passive.rate", aimOnly: true, aim: 1},
 		target{kind: "tls", measure: "tls.up.passive.rate", over: "tls-server", aimOnly: true, aim: 1})
 	for _, kind := range []string{"relay", "tls", "tls-both"} {
-		targets = append(targets, target{kind: kind, measure: "stalled.200.pss", atMost: true, must: 96})
+		targets = append(targets, target{kind: kind, measure: "stalled.200.transfer.pss", atMost: true, must: 96})
 	}
 	return targets
 }
