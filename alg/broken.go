@@ -23,7 +23,7 @@ func (m *Machine) Finishes(line []byte) (ID, Direction) {
 		return 0, 0
 	}
 	c := m.queue.cmds[index]
-	return m.used(c), c.verb.direction()
+	return m.used(c), c.verb.Direction()
 }
 
 // Broken says that the relayed connection of a pinhole failed: DataBroken where

@@ -48,8 +48,12 @@ func (m *Machine) Client(line []byte) Verdict {
 		m.out = append(append(m.out[:0], body...), '\r', '\n')
 		line = m.out
 	}
+	last := m.queue.last
 	v := m.command(line, line[:len(line)-2])
 	v.Close = m.closes
+	if m.queue.last != last {
+		v.Number = m.queue.last
+	}
 	if telnet != nil {
 		v.ToClient = append(telnet, v.ToClient...)
 	}
@@ -200,7 +204,7 @@ func (m *Machine) transfer(verb Verb, line []byte) Verdict {
 		return m.refuse(verb, NoDataPort)
 	}
 	v := m.forward(verb, line)
-	v.Transfer = Transfer{Phase: TransferBegan, Direction: verb.direction()}
+	v.Transfer = Transfer{Phase: TransferBegan, Direction: verb.Direction()}
 	return v
 }
 

@@ -228,8 +228,8 @@ func TestNames(t *testing.T) {
 		if got, rest := parseVerb([]byte(strings.ToLower(v.String()) + " x")); v != Other && (got != v || string(rest) != " x") {
 			t.Errorf("%s is read as %s and %q", v, got, rest)
 		}
-		if traits := v.direction() != 0; traits != v.is(transfers) {
-			t.Errorf("%s has direction %v", v, v.direction())
+		if traits := v.Direction() != 0; traits != v.is(transfers) {
+			t.Errorf("%s has direction %v", v, v.Direction())
 		}
 	}
 	seen = map[string]bool{}

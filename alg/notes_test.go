@@ -77,7 +77,7 @@ func (p *player) note(v Verdict) {
 		say("login %s", [...]string{"", "ok", "failed"}[v.Login])
 	}
 	if tr := v.Transfer; tr.Phase != 0 {
-		say("transfer %s %s", tr.Direction, [...]string{"", "began", fmt.Sprint("done ", tr.Pinhole), fmt.Sprint("failed ", tr.Pinhole)}[tr.Phase])
+		say("transfer %s %s", tr.Direction, [...]string{"", "began", fmt.Sprint("started ", tr.Pinhole), fmt.Sprint("done ", tr.Pinhole), fmt.Sprint("failed ", tr.Pinhole)}[tr.Phase])
 	}
 	if v.Foreign {
 		say("foreign")

@@ -50,7 +50,7 @@ func (m *Machine) authAnswered(v *Verdict, c command) {
 // no pinhole opens without a 227 or 229 of the same server.
 func (m *Machine) Resumed() Verdict {
 	m.closes = m.closes[:0]
-	m.queue, m.reply, m.due = queue{}, reply{}, nil
+	m.queue, m.reply, m.due = queue{last: m.queue.last}, reply{}, nil
 	m.loggedIn, m.epsvAll, m.blockMode = true, false, false
 	m.security.cleared = true
 	m.close(m.current, Done) // of before the AUTH

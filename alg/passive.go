@@ -55,7 +55,7 @@ func (m *Machine) setUpLine(line []byte, simple, first bool) Verdict {
 	}
 	answer := *r
 	c, code := m.pop()
-	v := Verdict{Code: code, Foreign: answer.found && m.foreign(answer.at)}
+	v := Verdict{Code: code, Answers: c.number, Answered: c.clients(), Foreign: answer.found && m.foreign(answer.at)}
 	to, why := m.serverPort(c, answer)
 	if why != NoReason {
 		v.Refusal = why

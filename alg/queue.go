@@ -6,6 +6,7 @@ const maxOutstanding = 64
 
 // command is one that waits for its final reply.
 type command struct {
+	number   uint32 // counts a session's commands
 	verb     Verb   // what the server was sent
 	asked    Verb   // what the client sent, where that may be another
 	started  bool   // its 1yz has come
@@ -16,13 +17,26 @@ type command struct {
 	instead  string // the gateway's own reply to the client, in place of the server's
 }
 
+// clients is the command as the client sent it.
+func (c command) clients() Verb {
+	if c.asked != None {
+		return c.asked
+	}
+	return c.verb
+}
+
 // queue holds the outstanding commands, the oldest first.
 type queue struct {
 	cmds     []command
-	aborting bool // a transfer was aborted and none has started since: replies to either may be one too many
+	last     uint32 // number
+	aborting bool   // a transfer was aborted and none has started since: replies to either may be one too many
 }
 
-func (q *queue) push(c command) { q.cmds = append(q.cmds, c) }
+func (q *queue) push(c command) {
+	q.last++
+	c.number = q.last
+	q.cmds = append(q.cmds, c)
+}
 
 func (q *queue) empty() bool { return len(q.cmds) == 0 }
 

@@ -144,8 +144,9 @@ func (m *Machine) finish(line []byte) Verdict {
 	if index < 0 {
 		return m.unsolicited(v)
 	}
+	v.Answers, v.Answered = c.number, c.clients()
 	if code < 200 {
-		m.preliminary(index)
+		v.Transfer = m.preliminary(index)
 		return v
 	}
 	switch {
@@ -191,14 +192,15 @@ func (m *Machine) unsolicited(v Verdict) Verdict {
 }
 
 // preliminary notes a 1yz. A transfer has now taken the current pinhole.
-func (m *Machine) preliminary(index int) {
+func (m *Machine) preliminary(index int) Transfer {
 	c := &m.queue.cmds[index]
 	c.started = true
 	if !c.verb.is(transfers) {
-		return
+		return Transfer{}
 	}
 	m.queue.aborting = false
 	c.id = m.used(*c)
+	return Transfer{Phase: TransferStarted, Direction: c.verb.Direction(), Pinhole: c.id}
 }
 
 // greeting judges the reply that no command asked for (RFC 959 §5.4: 220, or
@@ -216,7 +218,7 @@ func (m *Machine) greeting(v Verdict) Verdict {
 // use any more: in stream mode each transfer sets up its own (RFC 959 §3.3).
 func (m *Machine) transferred(c command, code int) Transfer {
 	c.id = m.used(c)
-	t := Transfer{Phase: TransferDone, Direction: c.verb.direction(), Pinhole: c.id}
+	t := Transfer{Phase: TransferDone, Direction: c.verb.Direction(), Pinhole: c.id}
 	m.queue.transferEnded()
 	if code >= 300 || code == 225 { // 225: the answer to an ABOR
 		t.Phase = TransferFailed

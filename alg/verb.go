@@ -130,10 +130,13 @@ func Verbs() []Verb {
 	return all
 }
 
+// SetsUp reports whether the command sets up a data connection.
+func (v Verb) SetsUp() bool { return v.is(setsUp) }
+
 func (v Verb) is(t traits) bool { return verbTable[v].traits&t != 0 }
 
-// direction is what a data command does, as the client sees it.
-func (v Verb) direction() Direction {
+// Direction is what a data command does, as the client sees it; 0: it is none.
+func (v Verb) Direction() Direction {
 	switch {
 	case v.is(downloads):
 		return Download

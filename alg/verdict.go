@@ -24,7 +24,10 @@ type Verdict struct {
 
 	// What happened, for metrics and the log.
 	Verb     Verb     // the client's command
+	Number   uint32   // of a command that waits for a reply; 0: it has one already
 	Code     int      // a reply's code, on its last line
+	Answers  uint32   // the number of the command that the reply is for; 0: for none
+	Answered Verb     // that command
 	Refusal  Reason   // why the gateway did not do what a line asked
 	Rewrite  Rewrite  // which line was rewritten
 	Login    Login    // a login succeeded or failed
@@ -191,7 +194,8 @@ const (
 // String returns the direction as a metric label.
 func (d Direction) String() string { return [...]string{"", "download", "upload", "listing"}[d] }
 
-// Transfer is the beginning or the end of a transfer on the control connection.
+// Transfer is what becomes of a transfer on the control connection. Which one it
+// is, Number and Answers of the Verdict say.
 type Transfer struct {
 	Phase     Phase
 	Direction Direction
@@ -201,9 +205,10 @@ type Transfer struct {
 // Phase is where a transfer is. The zero Phase: no news.
 type Phase uint8
 
-// A transfer begins with its command and has one end.
+// A transfer begins with its command, may be said to have started, and has one end.
 const (
-	TransferBegan  Phase = iota + 1 // the data command went to the server
-	TransferDone                    // its final reply was a 2yz
-	TransferFailed                  // its final reply was a 4yz or 5yz
+	TransferBegan   Phase = iota + 1 // the data command went to the server
+	TransferStarted                  // its 1yz has come, of which there may be none and more than one
+	TransferDone                     // its final reply was a 2yz
+	TransferFailed                   // its final reply was a 4yz or 5yz
 )
