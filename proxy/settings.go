@@ -59,6 +59,7 @@ type Service struct {
 
 	SourceAddress netip.Addr // inside address to dial backends from; zero: the routing table decides
 	Strict        bool       // a 227 with an address that is not the server's gets 425; violations end the session
+	Cut           bool       // running transfers are cut when their session ends
 	Timeouts      Timeouts
 	Limits        Limits // [service.limits] laid over [limits]
 }
@@ -173,6 +174,7 @@ type Timeouts struct {
 	Idle          time.Duration // no line either way and no transfer
 	Pinhole       time.Duration // an unused pinhole, decided by the kernel
 	TransferStart time.Duration // a data command without its data connection
+	Stalled       time.Duration // a transfer whose data connection moves nothing
 	Drain         time.Duration // running transfers when the daemon stops
 }
 
