@@ -1,0 +1,81 @@
+package cause
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Evidence is what is known of a transfer that failed, or runs. What is not
+// known is zero.
+type Evidence struct {
+	Passive bool       // the client was to dial; else the server was
+	Client  netip.Addr // of the control connection
+	Server  netip.Addr
+	At      netip.AddrPort // what was to be dialled: the pinhole's address; invalid: none was opened
+	To      netip.AddrPort // where that leads
+	Opened  time.Time
+
+	Refusal string // why the gateway refused the set-up or the command, as in ftpgate_refusals_total
+	Code    int    // of the final reply; 0: none has come
+	Text    string // of it
+	Aborted bool   // ABOR
+	Ended   string // how the session ended before the final reply, as in ftpgate_sessions_total
+	Now     time.Time
+
+	Dialled time.Time // when the connection came through the pinhole; zero: it did not
+	Answer  Answer    // of who was dialled, to it
+	Bytes   uint64    // that it has carried
+	Broken  string    // what a relayed connection met, in words
+	Stalled time.Duration
+
+	Strays []Stray // SYNs to At that no pinhole let in, since Opened
+	Gone   time.Time
+	Helper string // another conntrack helper at one of the control connections
+}
+
+// Stray is a SYN that no pinhole let in.
+type Stray struct {
+	From netip.Addr
+	Seen time.Time
+}
+
+// Answer is what a data connection's SYN met behind the gateway.
+type Answer uint8
+
+// The answers.
+const (
+	Unknown  Answer = iota
+	Refused         // a RST
+	Silent          // nothing
+	Accepted        // the connection was established
+)
+
+// peers are the one who was to dial the data connection, and the other.
+func (e Evidence) peers() (dialler, other string) {
+	if e.Passive {
+		return "client", "server"
+	}
+	return "server", "client"
+}
+
+// dialler is the address that a SYN was waited for from.
+func (e Evidence) dialler() netip.Addr {
+	if e.Passive {
+		return e.Client
+	}
+	return e.Server
+}
+
+// strays are the SYNs since the pinhole was opened, of who was expected and of others.
+func (e Evidence) strays() (own, others []Stray) {
+	for _, s := range e.Strays {
+		switch {
+		case s.Seen.Before(e.Opened):
+		case s.From == e.dialler():
+			own = append(own, s)
+		default:
+			others = append(others, s)
+		}
+	}
+	return own, others
+}
