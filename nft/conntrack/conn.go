@@ -112,6 +112,16 @@ func (c *Conn) execute(m netlink.Message) ([]netlink.Message, error) {
 // connection whose flow is deleted is cut, if its addresses are translated.
 func (c *Conn) Delete(orig Tuple) error { return c.delete(orig.plain(), 0) }
 
+// Cut is Delete for one flow: another that has taken its tuple since, and so
+// another id, stays.
+func (c *Conn) Cut(orig Tuple, id uint32) error {
+	orig = orig.plain()
+	if id == 0 {
+		return fmt.Errorf("cut flow %v: 0 is no id", orig)
+	}
+	return c.delete(orig, id)
+}
+
 // delete removes a flow only if it has the id; 0 is any.
 func (c *Conn) delete(orig Tuple, id uint32) error {
 	m, err := deletion(orig, id, netlink.Acknowledge)

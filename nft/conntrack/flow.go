@@ -18,10 +18,30 @@ type Flow struct {
 	State          TCPState
 	Bytes, Packets [2]uint64 // of the original and of the reply direction
 	ID             uint32    // tells flows apart that have the same tuples
+	Helper         string    // the conntrack helper that has its eye on the flow, as "ftp"; no event has it
 
 	// AcceptorClosed says that the side that was dialled sent the first FIN. It
-	// then keeps its end of the connection in TIME_WAIT.
-	AcceptorClosed bool
+	// then keeps its end of the connection in TIME_WAIT. DiallerClosed says the
+	// same of the side that dialled; with neither nobody has closed.
+	AcceptorClosed, DiallerClosed bool
+}
+
+// Answered reports whether the side that was dialled has answered the SYN with
+// one of its own. A flow that is there and has no answer was dropped on the way,
+// or rejected with an ICMP message. One whose SYN was answered with a reset is
+// not there: conntrack forgets it at once.
+func (f Flow) Answered() bool { return f.Status&SeenReply != 0 }
+
+// Connected reports whether the handshake was completed, whatever came after.
+func (f Flow) Connected() bool {
+	return f.Status&Assured != 0 || f.State >= Established && f.State <= TimeWait
+}
+
+// Reset reports whether a connection that both sides had made was broken off
+// before either of them closed it. After that a reset is no more than a side's
+// way not to wait.
+func (f Flow) Reset() bool {
+	return f.State == Close && f.Connected() && !f.AcceptorClosed && !f.DiallerClosed
 }
 
 // Status are bits of what conntrack knows of a flow (IPS_* in the kernel).
@@ -29,9 +49,10 @@ type Status uint32
 
 // Bits of Status.
 const (
-	Assured Status = 1 << 2 // both sides spoke
-	SNAT    Status = 1 << 4 // the source is translated
-	DNAT    Status = 1 << 5 // the destination is translated
+	SeenReply Status = 1 << 1 // the side that was dialled spoke
+	Assured   Status = 1 << 2 // the handshake was completed
+	SNAT      Status = 1 << 4 // the source is translated
+	DNAT      Status = 1 << 5 // the destination is translated
 )
 
 // TCPState is how far a connection has come, as its packets show it.

@@ -20,6 +20,7 @@ const (
 // Attributes of an entry and of what is nested in it.
 const (
 	ctaTupleOrig, ctaTupleReply, ctaStatus, ctaProtoInfo = 1, 2, 3, 4
+	ctaHelp                                              = 5
 	ctaMark, ctaCountersOrig, ctaCountersReply, ctaID    = 8, 9, 10, 12
 	ctaMarkMask                                          = 21
 
@@ -28,7 +29,8 @@ const (
 	ctaProtoNum, ctaProtoSrcPort, ctaProtoDstPort  = 1, 2, 3
 	ctaCountersPackets, ctaCountersBytes           = 1, 2
 	ctaProtoInfoTCP                                = 1
-	ctaTCPState, ctaTCPFlagsReply                  = 1, 5
+	ctaTCPState, ctaTCPFlagsOrig, ctaTCPFlagsReply = 1, 4, 5
+	ctaHelpName                                    = 1
 )
 
 // headerLen is the length of struct nfgenmsg, before the attributes.
@@ -73,6 +75,8 @@ func parseAttributes(b []byte) (f Flow, err error) {
 			f.Status = Status(ad.Uint32())
 		case ctaProtoInfo:
 			ad.Nested(f.parseProtoInfo)
+		case ctaHelp:
+			ad.Nested(f.parseHelp)
 		case ctaMark:
 			f.Mark = ad.Uint32()
 		case ctaCountersOrig:
@@ -149,9 +153,21 @@ func (f *Flow) parseTCP(ad *netlink.AttributeDecoder) error {
 		switch ad.Type() {
 		case ctaTCPState:
 			f.State = TCPState(ad.Uint8())
-		case ctaTCPFlagsReply: // struct nf_ct_tcp_flags: flags, mask
+		case ctaTCPFlagsOrig: // struct nf_ct_tcp_flags: flags, mask
+			b := ad.Bytes()
+			f.DiallerClosed = len(b) > 0 && b[0]&closeInit != 0
+		case ctaTCPFlagsReply:
 			b := ad.Bytes()
 			f.AcceptorClosed = len(b) > 0 && b[0]&closeInit != 0
+		}
+	}
+	return nil
+}
+
+func (f *Flow) parseHelp(ad *netlink.AttributeDecoder) error {
+	for ad.Next() {
+		if ad.Type() == ctaHelpName {
+			f.Helper = ad.String()
 		}
 	}
 	return nil

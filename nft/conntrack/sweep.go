@@ -2,27 +2,39 @@ package conntrack
 
 import "time"
 
+// busyShare bounds what sweeping costs on a host with a huge conntrack table,
+// which the kernel walks in whole: between two sweeps lies so many times what
+// the last one took, so that it is 2 % of one processor at most.
+const busyShare = 50
+
 // sweeps reports whether ended flows are looked for, as no event tells of them.
-func (l *Listener) sweeps() bool { return l.cfg.Brief && l.cfg.Reap }
+func (l *Listener) sweeps() bool { return l.cfg.Brief && (l.cfg.Reap || l.cfg.Swept != nil) }
 
 // due is when Run has something to do besides events; zero: never.
 func (l *Listener) due() time.Time {
 	if !l.sweeps() {
 		return l.ended.due()
 	}
-	if l.swept.IsZero() {
-		l.swept = time.Now()
+	if l.next.IsZero() {
+		l.next = time.Now().Add(l.cfg.Sweep)
 	}
-	return l.swept.Add(l.cfg.Sweep)
+	return l.next
 }
 
-// sweep is what reaps where no event tells of ends. A flow that lingers goes
-// when it has been seen for that long.
+// sweep is what reaps where no event tells of ends. An ended flow goes when it is
+// seen again, so that whoever hears of its end can ask for it; one that lingers
+// goes when it has been seen for that long.
 func (l *Listener) sweep(now time.Time) error {
-	l.swept = now
+	defer func() { l.next = now.Add(pause(l.cfg.Sweep, time.Since(now))) }()
 	flows, err := l.ask.Dump(l.cfg.Mark, l.cfg.Mark)
 	if err != nil {
 		return err
+	}
+	if l.cfg.Swept != nil {
+		l.cfg.Swept(flows)
+	}
+	if !l.cfg.Reap {
+		return nil
 	}
 	over := map[uint32]time.Time{}
 	for _, f := range flows {
@@ -30,15 +42,22 @@ func (l *Listener) sweep(now time.Time) error {
 			continue
 		}
 		seen, known := l.over[f.ID]
-		if !known {
-			seen = now
-		}
-		if f.AcceptorClosed && f.State == TimeWait && now.Sub(seen) < l.cfg.Linger {
+		switch {
+		case !known:
+			over[f.ID] = now
+		case f.AcceptorClosed && f.State == TimeWait && now.Sub(seen) < l.cfg.Linger:
 			over[f.ID] = seen
-		} else if err := l.remove(f.Orig, f.ID); err != nil {
-			return err
+		default:
+			if err := l.remove(f.Orig, f.ID); err != nil {
+				return err
+			}
 		}
 	}
 	l.over = over
 	return nil
+}
+
+// pause is from the beginning of a sweep to the next one's.
+func pause(interval, took time.Duration) time.Duration {
+	return max(interval, busyShare*took)
 }
