@@ -13,6 +13,8 @@ import (
 // refused before are zero here and break no rule a second time.
 func (r *reader) check(f *File) {
 	r.checkTables(f)
+	r.checkWeb(f)
+	r.checkAudit(f)
 	services := f.Settings.Services
 	for i, s := range services {
 		at := element(serviceTable, i)

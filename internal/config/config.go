@@ -35,10 +35,13 @@ type File struct {
 		Format string // text or json
 	}
 	Metrics struct {
-		Listen netip.AddrPort // zero: off
+		Listen    netip.AddrPort // zero: off
+		WebConfig string         // absolute path of a file for exporter-toolkit; empty: plain HTTP
 	}
 	Admin struct {
-		Socket string // absolute path; empty: off
+		Listen    netip.AddrPort // zero: off
+		WebConfig string
+		Socket    string // absolute path; empty: off
 	}
 	NFT struct {
 		Table string
@@ -48,6 +51,10 @@ type File struct {
 		AcceptIn   []string // chains to keep the accept rule in: "inet filter input"
 		RouteMark  uint32   // exactly one bit, of packets to and from transparent sources
 		RouteTable int      // the routing table that brings them here
+	}
+	Audit struct {
+		JSON, Xferlog string // absolute paths; empty: off
+		Refuse        bool   // new sessions, while it cannot be written
 	}
 	Settings proxy.Settings
 }

@@ -64,6 +64,7 @@ func TestSmallestFileHasTheDefaults(t *testing.T) {
 				Idle:          15 * time.Minute,
 				Pinhole:       time.Minute,
 				TransferStart: 10 * time.Minute,
+				Stalled:       5 * time.Minute,
 				Drain:         5 * time.Minute,
 			},
 			Limits: limits,
@@ -83,8 +84,9 @@ func TestSmallestFileHasTheDefaults(t *testing.T) {
 func TestEveryValueIsStored(t *testing.T) {
 	got := mustParse(t, `
 log = { level = "debug", format = "json" }
-metrics.listen = ""
-admin.socket = ""
+metrics = { listen = "192.0.2.9:9421", web_config = "/etc/ftpgate/metrics.yml" }
+admin = { socket = "", listen = "[2001:db8::9]:9443", web_config = "/etc/ftpgate/admin.yml" }
+audit = { json = "/var/log/a.json", xferlog = "/var/log/xferlog", on_error = "refuse" }
 [nft]
 table = "gate-2"
 mark = 0x8000_0000
@@ -121,7 +123,7 @@ data_peer = "/24,/64"
 source = "gateway"
 default_data_port = false
 explicit = false
-cut = false
+cut = true
 tls = { mode = "refuse" }
 backend_tls.mode = "clear"
 limits.new_per_client = "1/s"
@@ -134,6 +136,7 @@ idle = "4h"
 pinhole = "1500ms"
 transfer_start = "1500ms"
 drain = "1h30m"
+stalled = "90s"
 
 [[service]]
 name = "b"
@@ -150,6 +153,9 @@ limits = { sessions = 10, sessions_per_client = 2, new_per_client = "7/h", exemp
 	want.NFT.Table, want.NFT.Mark = "gate-2", 1<<31
 	want.NFT.AcceptIn = []string{"inet filter input", "ip filter DOCKER-USER", "ip6 filter FORWARD"}
 	want.NFT.RouteMark, want.NFT.RouteTable = 1, 1<<30
+	want.Metrics.Listen, want.Metrics.WebConfig = netip.MustParseAddrPort("192.0.2.9:9421"), "/etc/ftpgate/metrics.yml"
+	want.Admin.Listen, want.Admin.WebConfig = netip.MustParseAddrPort("[2001:db8::9]:9443"), "/etc/ftpgate/admin.yml"
+	want.Audit.JSON, want.Audit.Xferlog, want.Audit.Refuse = "/var/log/a.json", "/var/log/xferlog", true
 
 	a := proxy.Service{
 		Name:        "a",
@@ -173,9 +179,11 @@ limits = { sessions = 10, sessions_per_client = 2, new_per_client = "7/h", exemp
 		BackendTLS:        proxy.BackendTLS{Mode: proxy.BackendClear, MinVersion: tls.VersionTLS12},
 		SourceAddress:     netip.MustParseAddr("fd00:10::1"),
 		Strict:            true,
+		Cut:               true,
 		Timeouts: proxy.Timeouts{
 			Connect: time.Second, Greeting: 2 * time.Second, Login: 3 * time.Second, Idle: 4 * time.Hour,
 			Pinhole: 1500 * time.Millisecond, TransferStart: 1500 * time.Millisecond, Drain: 90 * time.Minute,
+			Stalled: 90 * time.Second,
 		},
 		Limits: proxy.Limits{Sessions: 5000, NewPerClient: proxy.Rate{Count: 1, Per: time.Second}},
 	}

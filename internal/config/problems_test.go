@@ -38,9 +38,9 @@ func TestBadKeys(t *testing.T) {
 		{`data = "user"`, "service[0].data", `"user" is not one of the values: write "auto", "kernel" or "relay"`},
 		{`source = "server"`, "service[0].source", `"server" is not one of the values: write "gateway" or "client"`},
 		{`explicit = true`, "service[0].explicit", `true does nothing with mode = "reverse": a service leads to its backends and nowhere else; leave it out, or write mode = "forward"`},
-		{`cut = true`, "service[0].cut", `true is not available in this version: a running transfer outlives its session; write false`},
 		{`default_data_port = true`, "service[0].default_data_port", `true is not available in this version: RETR without PORT or PASV fails; write false`},
 		{`strict = "yes"`, "service[0].strict", `"yes" is neither true nor false: write one of them, without quotes`},
+		{`cut = 1`, "service[0].cut", `1 is neither true nor false: write one of them, without quotes`},
 		{`active_address = "any"`, "service[0].active_address", `"any" is not one of the values: write "reject" or "peer"`},
 		{`modes = []`, "service[0].modes", `empty: no transfer could ever run; write ["passive", "active"], or one of the two`},
 		{`modes = ["passive", "port"]`, "service[0].modes[1]", `"port" is not one of the values: write "passive" or "active"`},
@@ -51,7 +51,7 @@ func TestBadKeys(t *testing.T) {
 		{`timeouts.idle = "15 min"`, "service[0].timeouts.idle", `"15 min" is not a duration: write a number with its unit, e.g. "30s" or "15m"`},
 		{`timeouts.idle = "0s"`, "service[0].timeouts.idle", `"0s" is too short: write at least "100ms"`},
 		{`timeouts.idle = "-1m"`, "service[0].timeouts.idle", `"-1m" is too short: write at least "100ms"`},
-		{`timeouts.stalled = "5m"`, "service[0].timeouts.stalled", `not available in this version: a transfer that stands still is left to the kernel's own timeouts`},
+		{`timeouts.stalled = "0s"`, "service[0].timeouts.stalled", `"0s" is too short: write at least "100ms"`},
 		{`timeouts.transfer_start = "30s"`, "service[0].timeouts.transfer_start", `"30s" is shorter than pinhole, "1m0s": write at least that`},
 		{`timeouts.pinhole = "11m"`, "service[0].timeouts.transfer_start", `"10m0s" is shorter than pinhole, "11m0s": write at least that`},
 
@@ -65,7 +65,6 @@ func TestBadKeys(t *testing.T) {
 		{`intercept = ["10.0.0.0/8"]`, "service[0].intercept", `a list is not a table: write [service.intercept] and its keys below it`},
 		{`routes.host."ftp.example.com" = ["10.0.0.6:21"]`, "service[0].routes", `not available in this version: HOST does not choose the backend`},
 		{`[service.commands]`, "service[0].commands", `not available in this version: no command of FTP is kept from the backend but those of TLS`},
-		{`[audit]`, "audit", `not available in this version: the log has a line for each session and each failed transfer`},
 
 		{`prots = "61000-64999"`, "service[0].prots", `unknown key: did you mean ports?`},
 		{`Ports = "61000-64999"`, "service[0].Ports", `unknown key: did you mean ports?`},
@@ -75,9 +74,9 @@ func TestBadKeys(t *testing.T) {
 		{`level = "debug"`, "service[0].level", `unknown key: did you mean log.level? A key belongs to the last [table] above it`},
 		{`[metric]`, "metric", `unknown key: did you mean [metrics]?`},
 		{`[services]`, "services", `unknown key: did you mean [[service]]?`},
-		{`[database]`, "database", `unknown key: the file has log, metrics, admin, nft, limits, service`},
+		{`[database]`, "database", `unknown key: the file has log, metrics, admin, nft, audit, limits, service`},
 		{`log.colour = 1`, "service[0].log", `unknown key: did you mean [log]? A key belongs to the last [table] above it`},
-		{`"tls.mode" = "x"`, `service[0]."tls.mode"`, `unknown key: [[service]] has name, mode, listen, backends, tls, clients, deny_clients, intercept, destinations, explicit, advertise, advertise_to, ports, active_ports, modes, active_address, data_peer, source, source_address, data, strict, default_data_port, cut, timeouts, limits, backend_tls`},
+		{`"tls.mode" = "x"`, `service[0]."tls.mode"`, `unknown key: [[service]] has name, mode, listen, backends, tls, clients, deny_clients, intercept, destinations, explicit, advertise, advertise_to, ports, active_ports, modes, active_address, data_peer, source, source_address, data, strict, cut, default_data_port, timeouts, limits, backend_tls`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.line, func(t *testing.T) {
@@ -101,10 +100,8 @@ func TestBadDaemonKeys(t *testing.T) {
 		{`metrics.listen = "::1"`, "metrics.listen", `"::1" has no port: write "[::1]:21"`},
 		{`metrics.listen = "127.0.0.1:0"`, "metrics.listen", `"127.0.0.1:0" has port 0: write the port that is meant`},
 		{`metrics.listen = "127.0.0.1:99999"`, "metrics.listen", `"127.0.0.1:99999" is not ADDRESS:PORT: write e.g. "198.51.100.1:21" or "[2001:db8::1]:21"`},
-		{`metrics.web_config = ""`, "metrics.web_config", `not available in this version: the metrics listener speaks plain HTTP and asks for no password`},
 		{`admin.socket = "admin.sock"`, "admin.socket", `"admin.sock" is not an absolute path: write e.g. "/run/ftpgate/admin.sock", or "" for no socket`},
 		{`admin.socket = "/` + strings.Repeat("x", 107) + `"`, "admin.socket", `"/` + strings.Repeat("x", 79) + `…" is 108 bytes long: write a path of at most 107`},
-		{`admin.listen = "127.0.0.1:80"`, "admin.listen", `not available in this version: there is no status page; admin.socket serves the command line`},
 		{`nft.table = "inet ftpgate"`, "nft.table", `"inet ftpgate" is not a name for a table: write a letter, then up to 62 letters, digits, _ and -`},
 		{`nft.mark = "0x00000600"`, "nft.mark", `"0x00000600" is not one bit: write exactly one bit of 32, e.g. "0x00000400"`},
 		{`nft.mark = 0`, "nft.mark", `0 is not one bit: write exactly one bit of 32, e.g. "0x00000400"`},
@@ -112,7 +109,6 @@ func TestBadDaemonKeys(t *testing.T) {
 		{`nft.mark = "bit 10"`, "nft.mark", `"bit 10" is not a mark: write exactly one bit of 32, e.g. "0x00000400"`},
 		{`nft.owner = true`, "nft.owner", `true is not text: write it in quotes, "true"`},
 		{`nft.owner = "on"`, "nft.owner", `"on" is not one of the values: write "auto" or "off"`},
-		{`audit.json = "/var/log/ftpgate.json"`, "audit", `not available in this version: the log has a line for each session and each failed transfer`},
 		{`limits.sessions = 2000000000`, "limits.sessions", `2000000000 is not from 0 to 1073741824`},
 		{`level = "info"`, "level", `unknown key: did you mean log.level? A key belongs to the last [table] above it`},
 	}

@@ -70,11 +70,11 @@ var schema = []key{
 	{path: "log.format", def: "text", set: one(oneOf("text", "json"), func(p place) *string { return &p.file.Log.Format })},
 
 	{path: "metrics.listen", def: "127.0.0.1:9421", set: one(optional(addrPort), func(p place) *netip.AddrPort { return &p.file.Metrics.Listen })},
-	{path: "metrics.web_config", later: "the metrics listener speaks plain HTTP and asks for no password"},
+	{path: "metrics.web_config", def: "", set: one(optional(webConfig), func(p place) *string { return &p.file.Metrics.WebConfig })},
 
+	{path: "admin.listen", def: "", set: one(optional(addrPort), func(p place) *netip.AddrPort { return &p.file.Admin.Listen })},
+	{path: "admin.web_config", def: "", set: one(optional(webConfig), func(p place) *string { return &p.file.Admin.WebConfig })},
 	{path: "admin.socket", def: "/run/ftpgate/admin.sock", set: one(optional(socket), func(p place) *string { return &p.file.Admin.Socket })},
-	{path: "admin.listen", later: "there is no status page; admin.socket serves the command line"},
-	{path: "admin.web_config", later: "there is no status page; admin.socket serves the command line"},
 
 	{path: "nft.table", def: "ftpgate", set: one(tableName, func(p place) *string { return &p.file.NFT.Table })},
 	{path: "nft.mark", def: "0x00000400", set: one(mark, func(p place) *uint32 { return &p.file.NFT.Mark })},
@@ -83,7 +83,9 @@ var schema = []key{
 	{path: "nft.route_mark", def: "0x00000800", set: one(mark, func(p place) *uint32 { return &p.file.NFT.RouteMark })},
 	{path: "nft.route_table", def: int64(21421), set: one(routeTable, func(p place) *int { return &p.file.NFT.RouteTable })},
 
-	{path: "audit", later: "the log has a line for each session and each failed transfer"},
+	{path: "audit.json", def: "", set: one(optional(auditFile("audit.json")), func(p place) *string { return &p.file.Audit.JSON })},
+	{path: "audit.xferlog", def: "", set: one(optional(auditFile("xferlog")), func(p place) *string { return &p.file.Audit.Xferlog })},
+	{path: "audit.on_error", def: "continue", set: one(onError, func(p place) *bool { return &p.file.Audit.Refuse })},
 
 	{path: "limits.sessions", def: int64(0), set: one(count, func(p place) *int { return &p.file.Settings.Limits.Sessions })},
 	{path: "limits.sessions_per_client", def: int64(100), set: one(count, func(p place) *int { return &p.file.Settings.Limits.SessionsPerClient })},
@@ -127,10 +129,10 @@ var schema = []key{
 	{path: "service.source_address", def: "", set: one(optional(address), func(p place) *netip.Addr { return &p.service.SourceAddress })},
 	{path: "service.data", def: "auto", set: one(dataPath, func(p place) *proxy.DataPath { return &p.service.Data })},
 	{path: "service.strict", def: false, set: one(boolean, func(p place) *bool { return &p.service.Strict })},
+	{path: "service.cut", def: false, set: one(boolean, func(p place) *bool { return &p.service.Cut })},
 
-	// Keys of which one value says what happens in this version.
+	// One value says what happens in this version.
 	{path: "service.default_data_port", def: false, set: one(off("RETR without PORT or PASV fails"), nil)},
-	{path: "service.cut", def: false, set: one(off("a running transfer outlives its session"), nil)},
 
 	{path: "service.timeouts.connect", def: "10s", set: timeout(func(t *proxy.Timeouts) *time.Duration { return &t.Connect })},
 	{path: "service.timeouts.greeting", def: "30s", set: timeout(func(t *proxy.Timeouts) *time.Duration { return &t.Greeting })},
@@ -138,8 +140,8 @@ var schema = []key{
 	{path: "service.timeouts.idle", def: "15m", set: timeout(func(t *proxy.Timeouts) *time.Duration { return &t.Idle })},
 	{path: "service.timeouts.pinhole", def: "60s", set: timeout(func(t *proxy.Timeouts) *time.Duration { return &t.Pinhole })},
 	{path: "service.timeouts.transfer_start", def: "10m", set: timeout(func(t *proxy.Timeouts) *time.Duration { return &t.TransferStart })},
+	{path: "service.timeouts.stalled", def: "5m", set: timeout(func(t *proxy.Timeouts) *time.Duration { return &t.Stalled })},
 	{path: "service.timeouts.drain", def: "5m", set: timeout(func(t *proxy.Timeouts) *time.Duration { return &t.Drain })},
-	{path: "service.timeouts.stalled", later: "a transfer that stands still is left to the kernel's own timeouts"},
 
 	// Without a default: a service begins with the values of [limits].
 	{path: "service.limits.sessions", set: one(count, func(p place) *int { return &p.service.Limits.Sessions })},

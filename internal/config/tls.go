@@ -42,15 +42,7 @@ func tlsVersion(v any) (uint16, error) {
 	return tls.VersionTLS12, err
 }
 
-// pemFile is the path of a file. It is absolute: what a path begins at is not
-// to depend on where the daemon was started.
-func pemFile(v any) (string, error) {
-	s, err := text(v)
-	if err == nil && !strings.HasPrefix(s, "/") {
-		err = fmt.Errorf(`%s is not an absolute path: write e.g. "/etc/ftpgate/files.pem"`, describe(s))
-	}
-	return s, err
-}
+func pemFile(v any) (string, error) { return filePath("/etc/ftpgate/files.pem")(v) }
 
 // Names of hosts; the last label has a letter, or it is a mistyped address.
 var (

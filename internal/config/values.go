@@ -216,6 +216,37 @@ func label(v any) (string, error) {
 	return s, err
 }
 
+// filePath is the path of a file. It is absolute: what a path begins at is not
+// to depend on where the daemon was started.
+func filePath(example string) parser[string] {
+	return func(v any) (string, error) {
+		s, err := text(v)
+		if err == nil && !strings.HasPrefix(s, "/") {
+			err = fmt.Errorf(`%s is not an absolute path: write e.g. %q`, describe(s), example)
+		}
+		return s, err
+	}
+}
+
+func webConfig(v any) (string, error) { return filePath("/etc/ftpgate/web.yml")(v) }
+
+// auditFile is a file to append to.
+func auditFile(name string) parser[string] {
+	return func(v any) (string, error) {
+		s, err := filePath("/var/log/ftpgate/" + name)(v)
+		if err == nil && strings.HasSuffix(s, "/") {
+			err = fmt.Errorf("%s is a folder: write the path of a file, e.g. %q", describe(s), s+name)
+		}
+		return s, err
+	}
+}
+
+// onError says whether sessions are refused that nobody can write down.
+func onError(v any) (bool, error) {
+	s, err := oneOf("continue", "refuse")(v)
+	return s == "refuse", err
+}
+
 // socket is the path of a Unix socket; the kernel has 108 bytes for it, the
 // last of them zero (unix(7)).
 func socket(v any) (string, error) {
