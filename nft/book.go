@@ -40,10 +40,11 @@ type book struct {
 	spent  []key                     // used ones, whose source elements go with a later batch
 	sweep  int                       // size of open at which to look for expired records
 	moved  time.Time                 // when a target was last found with another source
+	leases leases
 }
 
 func newBook() book {
-	return book{open: map[key]record{}, passes: map[passKey]pass{}, out: map[netip.Addr]netip.Addr{}, sweep: 1024}
+	return book{open: map[key]record{}, passes: map[passKey]pass{}, out: map[netip.Addr]netip.Addr{}, sweep: 1024, leases: newLeases()}
 }
 
 // place decides where the source of a pinhole goes; fresh means that the
@@ -96,6 +97,7 @@ func (b *book) add(p Pinhole, kind sourceKind, fresh bool, now time.Time) {
 		b.out[p.To.Addr()] = p.Source.Addr()
 	}
 	b.open[p.key()] = record{Pinhole: p, source: kind, deadline: now.Add(p.Timeout + slack)}
+	b.leases.add(p, now)
 	if len(b.open) < b.sweep {
 		return
 	}

@@ -41,7 +41,7 @@ func (t *Table) Open(p Pinhole) error {
 				return err
 			}
 		}
-		return t.enqueue(p, kind, fresh)
+		return t.enqueue(p, kind, fresh, now)
 	})
 	if err != nil {
 		return fmt.Errorf("open pinhole %v: %w", p, classify(err))
@@ -126,7 +126,7 @@ func (t *Table) Renew(p Pinhole) error {
 		if err := t.removeSource(r); err != nil {
 			return err
 		}
-		return t.enqueue(p, r.source, false)
+		return t.enqueue(p, r.source, false, now)
 	})
 	switch {
 	case errors.Is(err, unix.ENOENT) && t.intact() == nil:
@@ -164,8 +164,11 @@ func (t *Table) commit(enqueue func() error) error {
 }
 
 // enqueue adds a pinhole's elements to the next batch: the usual one has one.
-func (t *Table) enqueue(p Pinhole, kind sourceKind, fresh bool) error {
-	var err error
+func (t *Table) enqueue(p Pinhole, kind sourceKind, fresh bool, now time.Time) error {
+	err := t.enqueueLeased(p, now)
+	if err != nil {
+		return err
+	}
 	if s := t.rules.sourceSet(p, kind); s != nil {
 		err = t.conn.SetAddElements(s, p.sourceElement())
 	} else if fresh {

@@ -38,6 +38,7 @@ func (t *Table) install() error {
 		err = t.conn.Flush()
 		switch {
 		case err == nil:
+			t.book.leases = newLeases()
 			if t.handle, err = tableHandle(t.handles, t.cfg.Name); err != nil {
 				return err
 			}

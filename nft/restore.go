@@ -22,7 +22,7 @@ func (t *Table) restore(now time.Time) (int, error) {
 	}
 	t.book.spent = nil
 	restored := passes
-	const batch = 100 // pinholes, of two elements at most
+	const batch = 60 // pinholes, of three elements that are written, one of them after its removal
 	for records := range slices.Chunk(slices.Collect(maps.Values(t.book.open)), batch) {
 		for _, r := range records {
 			left := r.deadline.Add(-slack).Sub(now).Truncate(time.Millisecond)
@@ -32,9 +32,10 @@ func (t *Table) restore(now time.Time) (int, error) {
 			}
 			p := r.Pinhole
 			p.Timeout = left
-			if err := t.enqueue(p, r.source, false); err != nil {
+			if err := t.enqueue(p, r.source, false, now); err != nil {
 				return restored, fmt.Errorf("restore pinhole %v: %w", p, err)
 			}
+			t.book.leases.add(p, now)
 			restored++
 		}
 		if err := t.conn.Flush(); err != nil {

@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NFT_DYNSET_OP_ADD and NFT_DYNSET_OP_DELETE, which x/sys/unix does not have.
+// NFT_DYNSET_OP_ADD and so on, which x/sys/unix does not have.
 const (
 	opAdd    = 0
+	opUpdate = 1
 	opDelete = 2
 )
 

@@ -97,6 +97,7 @@ type Table struct {
 	// after mu, if both are.
 	readMu sync.Mutex
 	reader *nftables.Conn // nil when closed
+	strays [2]strays
 }
 
 // Open installs the table and returns when it is at work. What another Table of
