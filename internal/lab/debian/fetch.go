@@ -33,12 +33,14 @@ var (
 		{"proftpd-core", "proftpd-mod-proxy", "proftpd-mod-crypto"}, // the proxy module uses the TLS library of the other
 		{"ftp-proxy"},
 	}
+	// Browser looks at web pages: apart, as no other test needs it and not every release has it.
+	Browser = Set{{"chromium-headless-shell", "fonts-liberation"}}
 )
 
 // unwanted are dependencies that only installing needs; we unpack. The resolver is told that they are there.
 var unwanted = []string{
 	"adduser", "debconf", "dpkg", "init-system-helpers", "libpam-runtime", "lsb-base", "openbsd-inetd", "passwd", "perl",
-	"perl-base", "procps", "sensible-utils", "sysvinit-utils", "ucf", "update-inetd",
+	"perl-base", "procps", "sensible-utils", "sysvinit-utils", "ucf", "update-inetd", "x11-utils", "xdg-utils",
 }
 
 // fetcher is one run of Fetch.

@@ -77,6 +77,9 @@ func furnish(tree string) error {
 	}
 	for name, text := range settings {
 		name = filepath.Join(tree, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
 		if err := errors.Join(os.WriteFile(name, []byte(text), 0o644), os.Chmod(name, 0o644)); err != nil {
 			return err
 		}

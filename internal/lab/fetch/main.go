@@ -1,5 +1,5 @@
-// Command fetch gets the FTP servers and clients that the end-to-end tests run, from Debian's packages into the cache
-// folder of the repository. It is fast when they are there.
+// Command fetch gets what the end-to-end tests run, from Debian's packages into the cache folder of the repository: FTP
+// servers and clients, and a browser. It is fast when they are there.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 
+	"ftpgate/internal/lab/browser"
 	"ftpgate/internal/lab/debian"
 )
 
@@ -25,6 +26,12 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = debian.Fetch(ctx, dir, os.Stderr)
-	return err
+	if _, err := debian.Fetch(ctx, dir, os.Stderr); err != nil {
+		return err
+	}
+	// Not every release has the browser as a package, and only the tests of the status page need it.
+	if err := browser.Fetch(ctx, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "no browser, so the tests of the status page will be skipped: %v\n", err)
+	}
+	return ctx.Err()
 }
