@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// Event is one line of the audit log. The concrete types of this package are
-// all there are. A path or a name is as the peer sent it; the writers escape.
-type Event interface{ event() string }
+// Event is one line of the audit log. The types below are all there are. A path
+// or a name is as the peer sent it; what is written is escaped. None has a place
+// for a password.
+type Event interface{ fields(o *object) }
 
 // Who is what every event of a session says.
 type Who struct {
@@ -110,11 +111,3 @@ type SessionEnd struct {
 	Transfers, Failures uint64
 	ToClient, ToServer  uint64 // payload of data connections
 }
-
-func (SessionStart) event() string { return "session_start" }
-func (Login) event() string        { return "login" }
-func (Transfer) event() string     { return "transfer" }
-func (FileOp) event() string       { return "file_op" }
-func (Refused) event() string      { return "refused" }
-func (Admin) event() string        { return "admin" }
-func (SessionEnd) event() string   { return "session_end" }
