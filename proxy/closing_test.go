@@ -19,7 +19,7 @@ const (
 // connected is what conntrack tells when somebody has dialled the passive port.
 func (d *dialogue) connected() {
 	p := d.only()
-	d.Connected(p.rule.From, p.rule.At, p.rule.To)
+	d.Connected(admitted(p.rule.From, p.rule.At, p.rule.To))
 }
 
 // only returns the one pinhole that is open.
@@ -204,9 +204,9 @@ func TestUsedPinholeNeedsNoSecondWrite(t *testing.T) {
 func TestConnectionOfAnother(t *testing.T) {
 	d := newGateway(t, onePort).loggedIn()
 	at := d.passive()
-	d.Connected(netip.MustParseAddr(otherClient), at, d.only().rule.To)
+	d.Connected(admitted(netip.MustParseAddr(otherClient), at, d.only().rule.To))
 	old := netip.AddrPortFrom(d.only().rule.To.Addr(), d.only().rule.To.Port()+1)
-	d.Connected(d.only().rule.From, at, old) // late news of a connection that the port served before
+	d.Connected(admitted(d.only().rule.From, at, old)) // late news of a connection that the port served before
 	d.wantCalls("open " + passiveHole)
 	if d.only().connected.Load() {
 		t.Error("the pinhole counts as used")

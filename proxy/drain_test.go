@@ -149,7 +149,7 @@ func TestDrainWaitsForARelay(t *testing.T) {
 	d.client.want(wordOfDrain)
 	d.client.Close()
 	d.wantEnded(drained)
-	transfer(t, c.server, c.client, "and the rest all the same")
+	carry(t, c.server, c.client, "and the rest all the same")
 	select {
 	case <-done:
 	case <-time.After(patience):

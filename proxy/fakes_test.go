@@ -3,6 +3,8 @@ package proxy
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,9 +18,10 @@ import (
 type fakeFirewall struct {
 	onOpen, onRenew, onClose func(nft.Pinhole) error
 
-	mu    sync.Mutex // guards what follows, and the setting of hooks
-	calls []string
-	holes map[leaseKey]nft.Pinhole
+	mu     sync.Mutex // guards what follows, and the setting of hooks
+	calls  []string
+	holes  map[leaseKey]nft.Pinhole
+	strays []nft.Stray
 }
 
 func (f *fakeFirewall) Open(p nft.Pinhole) error {
@@ -73,6 +76,20 @@ func (f *fakeFirewall) hook(which *func(nft.Pinhole) error, to func(nft.Pinhole)
 	*which = to
 }
 
+// Strays returns what a test has put there.
+func (f *fakeFirewall) Strays(at netip.AddrPort) ([]nft.Stray, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(f.strays), func(s nft.Stray) bool { return s.At != at }), nil
+}
+
+// dialledInVain is a SYN that no pinhole let in.
+func (f *fakeFirewall) dialledInVain(s nft.Stray) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.strays = append(f.strays, s)
+}
+
 // taken returns what was called since the last time, and forgets it.
 func (f *fakeFirewall) taken() []string {
 	f.mu.Lock()
@@ -104,6 +121,7 @@ type fakeFlows struct {
 	asked  []conntrack.Tuple
 	marked uint32
 	flows  []conntrack.Flow
+	cut    []conntrack.Tuple
 }
 
 func (f *fakeFlows) Clear(reply conntrack.Tuple, mark uint32) (bool, error) {
@@ -117,6 +135,31 @@ func (f *fakeFlows) Dump(_, _ uint32) ([]conntrack.Flow, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.flows, f.err
+}
+
+func (f *fakeFlows) Get(orig conntrack.Tuple) (conntrack.Flow, error) {
+	return f.one(func(c conntrack.Flow) bool { return c.Orig == orig })
+}
+
+func (f *fakeFlows) GetReply(reply conntrack.Tuple) (conntrack.Flow, error) {
+	return f.one(func(c conntrack.Flow) bool { return c.Reply == reply })
+}
+
+func (f *fakeFlows) one(is func(conntrack.Flow) bool) (conntrack.Flow, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := slices.IndexFunc(f.flows, is); i >= 0 {
+		return f.flows[i], f.err
+	}
+	return conntrack.Flow{}, conntrack.ErrNotFound
+}
+
+func (f *fakeFlows) Cut(orig conntrack.Tuple, id uint32) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cut = append(f.cut, orig)
+	f.flows = slices.DeleteFunc(f.flows, func(c conntrack.Flow) bool { return c.Orig == orig && c.ID == id })
+	return f.err
 }
 
 func (f *fakeFlows) answer(busy bool, err error) {

@@ -1,13 +1,16 @@
 package proxy
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"ftpgate/nft"
+	"ftpgate/nft/conntrack"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -64,7 +67,7 @@ func newGateway(t testing.TB, change ...func(*Settings, *Service)) *gateway {
 		Passive: true, Active: true, SourceAddress: netip.MustParseAddr(insideAddr),
 		Timeouts: Timeouts{
 			Connect: patience, Greeting: time.Minute, Login: time.Minute, Idle: time.Minute,
-			Pinhole: time.Minute, TransferStart: 5 * time.Minute, Drain: time.Minute,
+			Pinhole: time.Minute, TransferStart: 5 * time.Minute, Stalled: 5 * time.Minute, Drain: time.Minute,
 		},
 	}}}
 	for _, c := range change {
@@ -74,6 +77,16 @@ func newGateway(t testing.TB, change ...func(*Settings, *Service)) *gateway {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.wantNothingLeft)
+	ctx, stop := context.WithCancel(context.Background())
+	settled := make(chan struct{})
+	go func() {
+		defer close(settled)
+		g.ledger.run(ctx)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-settled
+	})
 	return g
 }
 
@@ -213,6 +226,17 @@ func eventually(t testing.TB, what string, true func() bool) {
 		}
 	}
 }
+
+// admitted is conntrack's entry of a new connection through a pinhole.
+func admitted(from netip.Addr, at, to netip.AddrPort) conntrack.Flow {
+	return conntrack.Flow{
+		Orig:  conntrack.Tuple{Src: netip.AddrPortFrom(from, 40000), Dst: at},
+		Reply: conntrack.Tuple{Src: to, Dst: netip.AddrPortFrom(from, 40000)},
+		ID:    lastFlow.Add(1), Status: conntrack.DNAT,
+	}
+}
+
+var lastFlow atomic.Uint32
 
 // session returns the only session.
 func (g *gateway) session() *session {

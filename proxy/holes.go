@@ -13,8 +13,14 @@ func (s *session) openPinhole(o alg.Open) alg.Verdict {
 	p, why := s.gateway.pinholes.add(s, o, s.lastLine)
 	if why != alg.NoReason {
 		s.service.metrics.pinholeRefused(o.Mode, why)
-		return s.machine.Refused(why)
+		v := s.machine.Refused(why)
+		if o.Mode != alg.ModeAUTH {
+			s.failSetUp(modeVerbs[o.Mode], why, v)
+		}
+		return v
 	}
+	s.setUp = nil
+	s.remember(p)
 	s.pinholes = append(s.pinholes, p)
 	s.service.metrics.pinholeOpened(o.Mode)
 	return s.machine.Opened(s.announced(p))
@@ -43,6 +49,7 @@ func (s *session) closePinhole(p *pinhole, how string) {
 		how = outcomeUsed
 		s.dataCame = true
 	}
+	p.fate, p.ended = how, time.Now()
 	s.service.metrics.pinholeClosed(p.mode, how)
 	if how != outcomeExpired {
 		s.gateway.pinholes.remove(p)

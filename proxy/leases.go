@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"net/netip"
+	"time"
 )
 
 // leaseKey is what makes a pinhole unique: who dials what.
@@ -90,6 +91,10 @@ func (ps *pinholes) release(p *pinhole) bool {
 		return false
 	}
 	delete(ps.open, p.key())
+	if !p.connected.Load() {
+		p.released = time.Now()
+		ps.gone[leaseKey{p.rule.From, p.rule.At, 0}] = p
+	}
 	if p.share != (activeShare{}) {
 		if ps.share[p.share]--; ps.share[p.share] == 0 {
 			delete(ps.share, p.share)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ftpgate/alg"
+	"ftpgate/proxy/cause"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -28,6 +29,9 @@ const (
 	nameTransfers       = "ftpgate_transfers_total"
 	nameTransfersActive = "ftpgate_transfers_active"
 	nameTransferTime    = "ftpgate_transfer_duration_seconds"
+	nameTransferBytes   = "ftpgate_transfer_bytes_total"
+	nameFailures        = "ftpgate_transfer_failures_total"
+	namePortsClient     = "ftpgate_ports_in_use_max_client"
 	nameBackendUp       = "ftpgate_backend_up"
 	nameBackendConnect  = "ftpgate_backend_connect_seconds"
 	nameDraining        = "ftpgate_draining"
@@ -71,6 +75,9 @@ type Metrics struct {
 	transfers       *prometheus.CounterVec
 	transfersActive *prometheus.GaugeVec
 	transferTime    *prometheus.HistogramVec
+	transferBytes   *prometheus.CounterVec
+	failures        *prometheus.CounterVec
+	portsClient     *prometheus.GaugeVec
 	backendUp       *prometheus.GaugeVec
 	backendConnect  *prometheus.HistogramVec
 	draining        prometheus.Gauge
@@ -114,6 +121,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		transfers:       counter(nameTransfers, "Transfers that ended, as the client sees them.", "service", "direction", "result"),
 		transfersActive: gauge(nameTransfersActive, "Data commands that wait for their final reply.", "service", "direction"),
 		transferTime:    histogram(nameTransferTime, "From a data command to its final reply.", slowBuckets, "service", "direction"),
+		transferBytes:   counter(nameTransferBytes, "Payload that data connections have carried, as it goes. What the kernel carries counts again when it is sent again.", "service", "direction"),
+		failures:        counter(nameFailures, "Transfers, and set-ups of transfers, that failed, by cause.", "service", "cause"),
+		portsClient:     gauge(namePortsClient, "Ports that the client with the most of them holds.", "service"),
 		backendUp:       gauge(nameBackendUp, "Whether the last connection to a backend succeeded.", "service", "backend"),
 		backendConnect:  histogram(nameBackendConnect, "How long connecting to a backend took.", quickBuckets, "service"),
 		draining:        prometheus.NewGauge(prometheus.GaugeOpts{Name: nameDraining, Help: "Whether the daemon is going down."}),
@@ -125,7 +135,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	r.MustRegister(m.sessions, m.sessionsTotal, m.sessionDuration, m.sessionsLimit, m.commands, m.replies, m.rewrites,
 		m.refusals, m.logins, m.pinholes, m.pinholesTotal, m.pinholeOpen, m.portsInUse, m.portsExhausted, m.transfers,
 		m.transfersActive, m.transferTime, m.backendUp, m.backendConnect, m.draining,
-		m.relays, m.handshakes, m.certificate, m.backendTLS)
+		m.relays, m.handshakes, m.certificate, m.backendTLS, m.transferBytes, m.failures, m.portsClient)
 	return m
 }
 
@@ -159,6 +169,9 @@ type serviceMetrics struct {
 	pinholes  [alg.ModeAUTH + 1]modeMetrics
 	open      prometheus.Observer
 	ports     prometheus.Gauge
+	portsMax  prometheus.Gauge
+	bytes     [4]prometheus.Counter
+	failures  map[cause.Cause]prometheus.Counter
 	exhausted prometheus.Counter
 	connect   prometheus.Observer
 	relays    prometheus.Gauge
@@ -179,6 +192,8 @@ func (m *Metrics) service(name string) *serviceMetrics {
 		duration:  m.sessionDuration.WithLabelValues(name),
 		open:      m.pinholeOpen.WithLabelValues(name),
 		ports:     m.portsInUse.WithLabelValues(name),
+		portsMax:  m.portsClient.WithLabelValues(name),
+		failures:  map[cause.Cause]prometheus.Counter{},
 		exhausted: m.portsExhausted.WithLabelValues(name),
 		connect:   m.backendConnect.WithLabelValues(name),
 		relays:    m.relays.WithLabelValues(name),
@@ -186,6 +201,9 @@ func (m *Metrics) service(name string) *serviceMetrics {
 	}
 	for _, c := range connections {
 		s.shaken[c] = [2]prometheus.Counter{m.handshakes.WithLabelValues(name, string(c), "done"), m.handshakes.WithLabelValues(name, string(c), "failed")}
+	}
+	for _, c := range cause.All {
+		s.failures[c] = m.failures.WithLabelValues(name, string(c))
 	}
 	for _, o := range outcomes {
 		m.sessionsTotal.WithLabelValues(name, string(o))
@@ -221,6 +239,7 @@ func (s *serviceMetrics) resolveData(name string, m *Metrics) {
 		t.done = m.transfers.WithLabelValues(name, d.String(), "done")
 		t.failed = m.transfers.WithLabelValues(name, d.String(), "failed")
 		t.time = m.transferTime.WithLabelValues(name, d.String())
+		s.bytes[d] = m.transferBytes.WithLabelValues(name, d.String())
 	}
 	for _, mode := range pinholeModes {
 		p := &s.pinholes[mode]
@@ -278,6 +297,8 @@ func (s *serviceMetrics) transferEnded(d alg.Direction, done bool, took time.Dur
 		t.failed.Inc()
 	}
 }
+
+func (s *serviceMetrics) transferFailed(c cause.Cause) { s.failures[c].Inc() }
 
 func (s *serviceMetrics) connected(after time.Duration) { s.connect.Observe(after.Seconds()) }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ftpgate/alg"
+	"ftpgate/proxy/cause"
 	"ftpgate/nft"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -78,6 +79,9 @@ func labels(g *gateway) map[string][]string {
 
 		nameSessionsTotal + " result": nil, nameLogins + " result": {"ok", "failed"}, nameTransfers + " result": {"done", "failed"},
 		nameHandshakes + " result": {"done", "failed"}, nameHandshakes + " connection": nil,
+	}
+	for _, c := range cause.All {
+		all["cause"] = append(all["cause"], string(c))
 	}
 	for _, c := range connections {
 		all[nameHandshakes+" connection"] = append(all[nameHandshakes+" connection"], string(c))
@@ -219,7 +223,10 @@ func TestLogAtInfo(t *testing.T) {
 	d.command("RETR a")
 	d.reply("550 no")
 	d.leave()
-	if lines := strings.Count(g.log.String(), "\n"); lines != 2 || !strings.Contains(g.log.String(), `"msg":"transfer failed"`) {
+	g.eventually("the failed transfer is logged, with its cause", func() bool {
+		return strings.Contains(g.log.String(), `"msg":"transfer failed"`) && strings.Contains(g.log.String(), `"cause":"server_error"`)
+	})
+	if lines := strings.Count(g.log.String(), "\n"); lines != 2 {
 		t.Errorf("%d lines, want 2:\n%s", lines, g.log)
 	}
 }

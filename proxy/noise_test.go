@@ -125,6 +125,6 @@ func (g *gateway) connectSome(n noise) {
 	g.pinholes.mu.Unlock()
 	if len(open) > 0 && n.IntN(2) == 0 {
 		rule := open[n.IntN(len(open))]
-		g.Connected(rule.From, rule.At, rule.To)
+		g.Connected(admitted(rule.From, rule.At, rule.To))
 	}
 }

@@ -35,9 +35,10 @@ func (s *session) note(v alg.Verdict) {
 	if v.TLSLost {
 		s.noteTLSLost()
 	}
-	if v.Transfer.Phase != 0 {
+	if p := v.Transfer.Phase; p != 0 && p != alg.TransferStarted {
 		s.noteTransfer(v)
 	}
+	s.observe(v)
 }
 
 func (s *session) noteTransfer(v alg.Verdict) {
@@ -51,18 +52,15 @@ func (s *session) noteTransfer(v alg.Verdict) {
 			}
 		}
 		s.transfers[t.Direction]++
+		s.gateway.transferring.Add(1)
 		m.active[t.Direction].Inc()
 		return
 	}
 	s.transfers[t.Direction]--
+	s.gateway.transferring.Add(-1)
 	m.active[t.Direction].Dec()
-	done := t.Phase == alg.TransferDone
-	m.transferEnded(t.Direction, done, now.Sub(s.transfer))
+	m.transferEnded(t.Direction, t.Phase == alg.TransferDone, now.Sub(s.transfer))
 	s.transfer = now
-	if done {
-		return
-	}
-	s.log(slog.LevelInfo, "transfer failed", slog.String("direction", t.Direction.String()), slog.Int("code", v.Code))
 }
 
 // running returns how many data commands wait for their final reply.
@@ -97,6 +95,7 @@ func (s *session) account() {
 	for d, n := range s.transfers {
 		if n > 0 {
 			s.service.metrics.active[d].Sub(float64(n))
+			s.gateway.transferring.Add(-int64(n))
 		}
 	}
 	level := slog.LevelInfo
@@ -108,6 +107,7 @@ func (s *session) account() {
 		level = slog.LevelWarn
 	}
 	s.log(level, "session ended", attrs...)
+	s.auditEnd(took)
 }
 
 // logDataBroke says what broke a relayed data connection.

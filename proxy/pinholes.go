@@ -25,6 +25,7 @@ type pinholes struct {
 
 	mu     sync.Mutex // guards what follows
 	open   map[leaseKey]*pinhole
+	gone   map[leaseKey]*pinhole // closed lately: news of their connections may still come
 	share  map[activeShare]int   // active ports that a client holds at a backend
 	wide   map[int]struct{}      // prefix lengths that pinholes have had
 	passes map[*pinhole]struct{} // those of TLS that passes: they hold no port of ours
@@ -33,27 +34,37 @@ type pinholes struct {
 // pinhole is one that a session has opened. All but connected belongs to the
 // session's lock.
 type pinhole struct {
-	id      alg.ID
-	mode    alg.Mode
-	session *session
-	to      netip.AddrPort // whom its connection is for; the rule may lead to our relay
-	relayed bool
-	taken   bool // the relay carries its connection, or has carried it
-	private bool // relayed, and TLS with the client
-	rule    nft.Pinhole
-	share   activeShare // zero when passive
-	opened  time.Time
-	expires time.Time // as the kernel sees it
+	id       alg.ID
+	mode     alg.Mode
+	session  *session
+	to       netip.AddrPort // whom its connection is for; the rule may lead to our relay
+	relayed  bool
+	taken    bool // the relay carries its connection, or has carried it
+	private  bool // relayed, and TLS with the client
+	rule     nft.Pinhole
+	share    activeShare // zero when passive
+	released time.Time   // when its port was given back; belongs to pinholes.mu
+	opened   time.Time
+	expires  time.Time // as the kernel sees it
 
-	renewed   atomic.Bool // its element may be another one than its connection used
-	connected atomic.Bool // a connection has come through it
-	claimed   atomic.Bool // and the relay has it
+	fate  string    // an outcome; "": it is open
+	ended time.Time // when it had that
+
+	renewed     atomic.Bool  // its element may be another one than its connection used
+	connected   atomic.Bool  // a connection has come through it
+	connectedAt atomic.Int64 // when, in nanoseconds since 1970; 0: not yet
+	claimed     atomic.Bool  // and the relay has it
+
+	direction atomic.Uint32             // alg.Direction of the transfer that uses it; 0: not known yet
+	flow      atomic.Pointer[flow]      // its connection, as the kernel carries it
+	carrier   atomic.Pointer[relayed]   // or as the relay does
+	broke     atomic.Pointer[dataBreak] // what kept the relay from it
 }
 
 func newPinholes(o Options, relay *relayPorts) *pinholes {
 	return &pinholes{
 		firewall: o.Firewall, flows: o.Flows, mark: o.Mark, log: o.Logger, relay: relay,
-		open: map[leaseKey]*pinhole{}, share: map[activeShare]int{}, passes: map[*pinhole]struct{}{}, wide: map[int]struct{}{},
+		open: map[leaseKey]*pinhole{}, gone: map[leaseKey]*pinhole{}, share: map[activeShare]int{}, passes: map[*pinhole]struct{}{}, wide: map[int]struct{}{},
 	}
 }
 

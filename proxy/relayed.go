@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"ftpgate/alg"
+	"ftpgate/proxy/audit"
+	"ftpgate/proxy/cause"
 	"ftpgate/proxy/relay"
 
 	"golang.org/x/sys/unix"
@@ -25,16 +27,29 @@ type relayed struct {
 	pinhole *pinhole
 	session *session
 
-	mu     sync.Mutex // guards what follows
-	halves []*net.TCPConn
-	isCut  bool
+	mu            sync.Mutex // guards what follows
+	halves        []*net.TCPConn
+	isCut         bool
+	first, second audit.Flow
 
-	joined atomic.Pointer[relay.Relay] // both halves are there, with their TLS
-	ended  [2]bool                     // what came from a side is at its end; belongs to the session's lock
-	seen   struct {                    // by the upkeep of relays
+	joined  atomic.Pointer[relay.Relay] // both halves are there, with their TLS
+	isOver  atomic.Bool
+	began   time.Time
+	arrived uint64           // bytes from both sides, as the kernel counts them; like movedAt, seen by the sweep
+	movedAt time.Time        // when that was last another number
+	told    [2]atomic.Uint64 // payload that the meters know of, by the directions of flow
+	taken   [2]uint64        // payload that records of transfers have; belongs to the ledger
+	ended   [2]bool          // what came from a side is at its end; belongs to the session's lock
+	seen    struct {         // by the upkeep of relays
 		carried int64
 		at      time.Time
 	}
+}
+
+// dataBreak is what kept the relay from carrying a connection to its end.
+type dataBreak struct {
+	text   string
+	answer cause.Answer // of who was dialled
 }
 
 // hold adds a half, unless the whole has been cut.
@@ -107,7 +122,8 @@ func (s *session) addRelayed(r *relayed) bool {
 	if s.phase == over || !slices.Contains(s.pinholes, r.pinhole) {
 		return false
 	}
-	r.pinhole.taken = true
+	r.pinhole.taken, r.began = true, time.Now()
+	r.pinhole.carrier.Store(r)
 	s.relays = append(s.relays, r)
 	s.guests.Add(1)
 	s.gateway.relays.add(r)
@@ -123,6 +139,8 @@ func (s *session) removeRelayed(r *relayed) {
 	s.relays = slices.DeleteFunc(s.relays, func(o *relayed) bool { return o == r })
 	s.turn.Broadcast()
 	s.mu.Unlock()
+	r.account()
+	r.isOver.Store(true)
 	s.service.metrics.relays.Dec()
 	s.gateway.relays.remove(r)
 	s.leaveDoor()
@@ -132,10 +150,13 @@ func (s *session) removeRelayed(r *relayed) {
 // carry dials the second half, makes the TLS of both, and joins them.
 func (r *relayed) carry(first *net.TCPConn) error {
 	s, p := r.session, r.pinhole
+	r.met(first, nil)
 	second, err := s.dialData(p)
 	if err != nil {
+		p.broke.Store(&dataBreak{err.Error(), answerOf(err)})
 		return fmt.Errorf("dial %v for the data: %w", p.to, err)
 	}
+	r.met(first, second)
 	if !r.hold(second) {
 		return errCut
 	}

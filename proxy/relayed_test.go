@@ -19,12 +19,12 @@ func TestRelay(t *testing.T) {
 			down := set(d)
 			d.command("RETR a")
 			d.reply("150 here it comes")
-			transfer(t, down.server, down.client, "down with it")
+			carry(t, down.server, down.client, "down with it")
 			d.reply("226 done")
 			up := set(d)
 			d.command("STOR b")
 			d.reply("150 go on")
-			transfer(t, up.client, up.server, "up with it")
+			carry(t, up.client, up.server, "up with it")
 			d.reply("226 done")
 			d.wantNoRelays()
 		})
@@ -55,7 +55,7 @@ func TestStrangersAtTheRelay(t *testing.T) {
 	mine := data{d.dialData(clientAddr, at), acceptFrom(t, l)}                     // it is still there
 	d.wantDataReset(clientAddr, at, relay)                                         // and admits one
 	d.command("RETR a")
-	transfer(t, mine.server, mine.client, "for one")
+	carry(t, mine.server, mine.client, "for one")
 	d.reply("226 done")
 	d.wantDataReset(clientAddr, at, relay) // now it is gone
 }
@@ -130,7 +130,7 @@ func TestOtherRepliesDoNotWaitForTheData(t *testing.T) {
 		d.command("NOOP")
 		d.reply("200 still here")
 		if final == "226 done" {
-			transfer(t, c.client, c.server, "some")
+			carry(t, c.client, c.server, "some")
 		}
 		d.reply(final)
 	}
@@ -146,7 +146,7 @@ func TestServerRefusesRelayedData(t *testing.T) {
 	d.reply("425 nobody has come")
 	next := d.passiveData() // which is none the worse
 	d.command("RETR a")
-	transfer(t, next.server, next.client, "at last")
+	carry(t, next.server, next.client, "at last")
 	d.reply("226 done")
 }
 

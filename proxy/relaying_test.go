@@ -203,8 +203,8 @@ func (p *peer) wantReset() {
 	}
 }
 
-// transfer sends a file from one end to the other, and ends.
-func transfer(t testing.TB, from, to *peer, text string) {
+// carry sends a file from one end to the other, and ends.
+func carry(t testing.TB, from, to *peer, text string) {
 	t.Helper()
 	from.write(text)
 	from.finish()

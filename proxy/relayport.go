@@ -147,6 +147,21 @@ func (r *relayed) stands(now time.Time) bool {
 	return now.Sub(r.seen.at) > r.session.service.Timeouts.Idle
 }
 
+// account counts what they have carried, and ends the sessions of those that
+// stand still in the middle of a transfer.
+func (rs *relays) account(now time.Time) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for r := range rs.running {
+		r.account()
+		if n := r.received(); n != r.arrived || r.movedAt.IsZero() {
+			r.arrived, r.movedAt = n, now
+		} else if still := now.Sub(r.movedAt); still > r.session.service.Timeouts.Stalled {
+			go r.session.standsStill(r.pinhole, still)
+		}
+	}
+}
+
 // cut ends all of them.
 func (rs *relays) cut() {
 	rs.mu.Lock()

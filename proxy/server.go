@@ -13,6 +13,7 @@ import (
 
 	"ftpgate/nft"
 	"ftpgate/nft/conntrack"
+	"ftpgate/proxy/audit"
 )
 
 // Firewall opens and closes pinholes; *nft.Table is one. A pinhole is at work
@@ -23,16 +24,22 @@ type Firewall interface {
 	Renew(nft.Pinhole) error
 	Used(nft.Pinhole)
 	Close(nft.Pinhole) error
+	// Strays are who dialled an address and port of ours and was not let in.
+	Strays(at netip.AddrPort) ([]nft.Stray, error)
 }
 
 // Flows clears the way for an active pinhole: an entry of an ended connection
 // with this reply tuple would swallow the new one's first SYN. busy: the entry
 // belongs to a live connection. *conntrack.Conn has such a method.
 //
-// Dump returns the flows with a mark.
+// Dump returns the flows with a mark, Get and GetReply one of them. Cut ends one
+// if it still has the id.
 type Flows interface {
 	Clear(reply conntrack.Tuple, mark uint32) (busy bool, err error)
 	Dump(mark, mask uint32) ([]conntrack.Flow, error)
+	Get(orig conntrack.Tuple) (conntrack.Flow, error)
+	GetReply(reply conntrack.Tuple) (conntrack.Flow, error)
+	Cut(orig conntrack.Tuple, id uint32) error
 }
 
 // Options is what a Server needs to run.
@@ -42,6 +49,7 @@ type Options struct {
 	Mark     uint32 // of our connections in conntrack
 	Metrics  *Metrics
 	Logger   *slog.Logger
+	Audit    *audit.Log // nil: none
 
 	// Original returns what the peer of a connection to the relay dialled; nil:
 	// OriginalDestination, which asks the kernel.
@@ -55,9 +63,14 @@ type Server struct {
 	door       *door
 	relayPorts *relayPorts
 	relays     relays
+	ledger     *ledger
+	meter      meter // of all data connections
 	lastID     atomic.Uint64
 	draining   atomic.Bool
-	reloading  sync.Mutex // held while other settings are made; mu comes behind it
+
+	transferring atomic.Int64 // data commands that wait for their final reply
+
+	reloading sync.Mutex // held while other settings are made; mu comes behind it
 
 	mu        sync.Mutex // guards what follows
 	settings  Settings
@@ -74,7 +87,7 @@ func NewServer(o Options) *Server {
 		o.Original = OriginalDestination
 	}
 	ports := &relayPorts{}
-	return &Server{
+	s := &Server{
 		Options:    o,
 		pinholes:   newPinholes(o, ports),
 		door:       newDoor(),
@@ -83,6 +96,8 @@ func NewServer(o Options) *Server {
 		services:   map[string]*service{},
 		sessions:   map[*session]struct{}{},
 	}
+	s.ledger = newLedger(s)
+	return s
 }
 
 // Reload begins to serve, or makes new sessions run on other settings. Listeners are opened and
@@ -156,6 +171,9 @@ func (s *Server) swapListeners(opened []*listener) {
 // the pinholes of transfers that wait to begin, notices expired ones, and
 // looks whether a backend that was down is back.
 func (s *Server) Run(ctx context.Context) error {
+	var books sync.WaitGroup
+	books.Go(func() { s.ledger.run(ctx) })
+	defer books.Wait()
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	nextProbe, nextResolve := time.Now(), time.Now().Add(resolveEvery)
@@ -211,10 +229,12 @@ func (s *Server) Drain() {
 	s.accepting.Wait()
 }
 
-// Connected says that conntrack has an entry of a connection from from, that
-// dialled at and was taken to to: a pinhole has admitted it.
-func (s *Server) Connected(from netip.Addr, at, to netip.AddrPort) {
-	s.pinholes.connected(from, at, to)
+// Connected says that conntrack has an entry of a connection that was taken to
+// another place than it dialled: a pinhole has admitted it.
+func (s *Server) Connected(f conntrack.Flow) {
+	if p := s.pinholes.connected(f.Orig.Src.Addr(), f.Orig.Dst, f.Reply.Src); p != nil {
+		s.ledger.opened(p, f, time.Now())
+	}
 }
 
 // CloseAll closes every pinhole of every session and returns how many there

@@ -14,6 +14,7 @@ type service struct {
 	backends    []*backend
 	own         []netip.AddrPort // all listeners of the gateway
 	metrics     *serviceMetrics
+	tally       *tally
 	credentials atomic.Pointer[credentials]
 	badFiles    atomic.Pointer[string]     // what was wrong with its files when they were last read again; nil: nothing
 	resolved    atomic.Pointer[netip.Addr] // what AdvertiseName is; nil: not known
@@ -32,15 +33,18 @@ func (s *Server) build(settings Settings, before map[string]*service) (map[strin
 		own = append(own, c.Listen...)
 	}
 	for _, c := range settings.Services {
-		svc := &service{Service: c, own: own}
+		svc := &service{Service: c, own: own, tally: &tally{}}
 		files, err := loadCredentials(&c)
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", c.Name, err)
 		}
 		svc.credentials.Store(files)
 		svc.metrics = s.Metrics.service(c.Name)
-		if was := before[c.Name]; was != nil && was.AdvertiseName == c.AdvertiseName {
-			svc.resolved.Store(was.resolved.Load())
+		if was := before[c.Name]; was != nil {
+			svc.tally = was.tally
+			if was.AdvertiseName == c.AdvertiseName {
+				svc.resolved.Store(was.resolved.Load())
+			}
 		}
 		asking.Go(func() { s.resolve(context.Background(), svc) })
 		for _, at := range c.Backends {

@@ -76,6 +76,9 @@ type session struct {
 	readers atomic.Int32             // that have not ended
 	guests  atomic.Int32             // the session itself and its relays: they count as one at the door
 
+	unsettled atomic.Int32 // transfers that have ended and of which the ledger does not know all
+	meter     meter        // of its data connections
+
 	mu        sync.Mutex // guards what follows; held while a verdict is carried out
 	turn      sync.Cond  // a client's line that waits may be judged again
 	machine   *alg.Machine
@@ -99,6 +102,7 @@ type session struct {
 	endBy     time.Time // the daemon goes down and a running transfer may go on until then; zero: it does not
 	ended     outcome   // "": not yet
 	cause     error     // what went wrong, for the log
+	notebook
 }
 
 // begin dials the server and starts the two readers; close is their end. They
@@ -152,6 +156,12 @@ func (s *session) close() {
 	if s.serverConn != nil {
 		_ = s.serverConn.Close()
 	}
+	s.mu.Lock()
+	s.unfinished()
+	if s.service.Cut {
+		s.cutFlows()
+	}
+	s.mu.Unlock()
 	s.account()
 	s.leaveDoor()
 	s.gateway.remove(s)

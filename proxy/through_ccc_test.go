@@ -106,8 +106,8 @@ func TestServerSpeaksBehindCCC(t *testing.T) {
 	d.wantEnded(serverClosed)
 }
 
-// flow is a connection of from, that the kernel has taken to the server.
-func flow(from, server string) conntrack.Flow {
+// carriedFlow is a connection of from, that the kernel has taken to the server.
+func carriedFlow(from, server string) conntrack.Flow {
 	at := netip.MustParseAddrPort(gatewayAddr + ":50000")
 	return conntrack.Flow{
 		Orig:  conntrack.Tuple{Src: netip.MustParseAddrPort(from + ":40000"), Dst: at},
@@ -122,7 +122,7 @@ func flow(from, server string) conntrack.Flow {
 func TestIdleClockOfTLSThatPasses(t *testing.T) {
 	k := newKeyring(t)
 	g := newGateway(t, passTLS, func(_ *Settings, s *Service) { s.Timeouts.Idle = short })
-	g.flows.carry(flow(otherClient, backendAddr), flow(clientAddr, backendAddr))
+	g.flows.carry(carriedFlow(otherClient, backendAddr), carriedFlow(clientAddr, backendAddr))
 	d := g.through(k, usual)
 	d.logIn()
 	for range 3 {
@@ -133,7 +133,7 @@ func TestIdleClockOfTLSThatPasses(t *testing.T) {
 	}
 	d.command("NOOP")
 	d.reply("200 still here")
-	g.flows.carry(flow(otherClient, backendAddr), flow(clientAddr, "127.0.0.9")) // of another client, to another server
+	g.flows.carry(carriedFlow(otherClient, backendAddr), carriedFlow(clientAddr, "127.0.0.9")) // of another client, to another server
 	d.client.clear()
 	d.client.wantEnd() // without a word
 	d.client.Close()

@@ -184,7 +184,7 @@ func (d *dialogue) download(config *tls.Config) {
 	c := d.privateData(config)
 	d.command("RETR a")
 	d.reply("150 here it comes")
-	transfer(d.t, c.server, c.client, "down with it")
+	carry(d.t, c.server, c.client, "down with it")
 	d.reply("226 done")
 }
 

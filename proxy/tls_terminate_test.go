@@ -39,11 +39,11 @@ func TestPrivateData(t *testing.T) {
 				if up {
 					d.command("STOR a")
 					d.reply("150 go on")
-					transfer(t, c.client, c.server, "up with it")
+					carry(t, c.client, c.server, "up with it")
 				} else {
 					d.command("RETR a")
 					d.reply("150 here it comes")
-					transfer(t, c.server, c.client, "down with it")
+					carry(t, c.server, c.client, "down with it")
 				}
 				d.reply("226 done")
 				d.wantShaken(clientData, float64(i+1), 0)

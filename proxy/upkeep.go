@@ -13,23 +13,34 @@ import (
 // connected notes that a pinhole has admitted its connection. A renewed one
 // may have been renewed in the same instant, so that another is open: it goes.
 // News of an earlier connection to the same port, which went elsewhere, is old.
-func (ps *pinholes) connected(from netip.Addr, at, to netip.AddrPort) {
+func (ps *pinholes) connected(from netip.Addr, at, to netip.AddrPort) *pinhole {
 	ps.mu.Lock()
 	p := ps.find(from, at)
 	var rule nft.Pinhole // of now: one that is being opened may go to another port
 	if p != nil {
 		rule = p.rule
 	}
+	late := ps.gone[leaseKey{from, at, 0}]
 	ps.mu.Unlock()
-	if p == nil || rule.To != to || p.connected.Swap(true) {
-		return
+	now := time.Now()
+	if p == nil || rule.To != to {
+		if late != nil && late.rule.To == to && !late.connected.Swap(true) {
+			late.connectedAt.Store(now.UnixNano())
+			return late
+		}
+		return nil
 	}
-	p.session.service.metrics.pinholeStood(time.Since(p.opened))
+	if p.connected.Swap(true) {
+		return nil
+	}
+	p.connectedAt.Store(now.UnixNano())
+	p.session.service.metrics.pinholeStood(now.Sub(p.opened))
 	if p.renewed.Load() {
 		ps.shut(rule)
 	} else {
 		ps.firewall.Used(rule)
 	}
+	return p
 }
 
 // claim gives a connection that came to the relay the pinhole that let it in,
@@ -55,6 +66,7 @@ func (ps *pinholes) tick(now time.Time) {
 		}
 	}
 	due = slices.AppendSeq(due, maps.Keys(ps.passes))
+	maps.DeleteFunc(ps.gone, func(_ leaseKey, p *pinhole) bool { return now.Sub(p.released) > newsTakes })
 	ps.mu.Unlock()
 	for _, p := range due {
 		p.session.tend(p, now)

@@ -80,7 +80,7 @@ func (d *dialogue) overBackendTLS(config *tls.Config) {
 		}
 		d.command("STOR a")
 		d.reply("150 go on")
-		transfer(d.t, c.client, c.server, "up with it")
+		carry(d.t, c.client, c.server, "up with it")
 		d.reply("226 done")
 	}
 }
@@ -118,7 +118,7 @@ func TestTLSOnBothSides(t *testing.T) {
 		}
 		d.command("RETR a")
 		d.reply("150 here it comes")
-		transfer(t, c.server, c.client, "down with it")
+		carry(t, c.server, c.client, "down with it")
 		d.reply("226 done")
 	})
 }

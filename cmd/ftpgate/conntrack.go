@@ -17,10 +17,11 @@ const lingers = time.Minute
 func (d *daemon) listenConntrack() (*conntrack.Listener, error) {
 	l, err := conntrack.Listen(conntrack.ListenConfig{
 		Mark: d.file.NFT.Mark, Reap: true, Linger: lingers, Brief: true,
+		Swept: d.server.Swept,
 		Resync: func(flows []conntrack.Flow) {
 			for _, f := range flows {
 				if !f.State.Over() {
-					d.server.Connected(f.Orig.Src.Addr(), f.Orig.Dst, f.Reply.Src)
+					d.server.Connected(f)
 				}
 			}
 			d.log.Warn("conntrack events were lost; the state of all transfers was read again", "flows", len(flows))
@@ -39,7 +40,7 @@ func (d *daemon) followConntrack(ctx context.Context, l *conntrack.Listener) err
 	for {
 		err := l.Run(ctx, func(e conntrack.Event) {
 			if e.Type == conntrack.New {
-				d.server.Connected(e.Orig.Src.Addr(), e.Orig.Dst, e.Reply.Src)
+				d.server.Connected(e.Flow)
 			}
 		})
 		for ctx.Err() == nil {

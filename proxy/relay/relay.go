@@ -132,6 +132,10 @@ func (r *Relay) Run() {
 // Carried returns how many bytes have been carried, either way.
 func (r *Relay) Carried() int64 { return r.carried[Client].Load() + r.carried[Server].Load() }
 
+// CarriedFrom returns how many bytes that came from a side have been carried: of
+// TLS what is within.
+func (r *Relay) CarriedFrom(side Side) int64 { return r.carried[side].Load() }
+
 // carry is one direction: from a side to the other.
 func (r *Relay) carry(from Side) {
 	defer func() { // a defect ends a transfer, not the process

@@ -1,0 +1,169 @@
+package proxy
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"ftpgate/alg"
+	"ftpgate/nft/conntrack"
+	"ftpgate/proxy/cause"
+	"ftpgate/proxy/relay"
+)
+
+// flow is a data connection that the kernel carries, as conntrack counts it.
+// But for what never changes it belongs to the ledger's lock.
+type flow struct {
+	pinhole *pinhole
+	orig    conntrack.Tuple
+	id      uint32
+	began   time.Time
+
+	last   conntrack.Flow // as last looked at
+	looked time.Time
+	moved  time.Time // when it last had other counters than before
+	rate   float64   // bytes per second then, both ways
+	over   bool      // it has ended, or conntrack has forgotten it
+	told   [2]uint64 // payload that the meters know of, by conntrack's directions
+	taken  [2]uint64 // payload that records of transfers have
+}
+
+// toClient is conntrack's direction in which data goes to the client: who
+// dials is the original one.
+func (p *pinhole) toClient() int {
+	if p.mode.Passive() {
+		return 1
+	}
+	return 0
+}
+
+// way is conntrack's direction of a transfer's data.
+func (p *pinhole) way(d alg.Direction) int {
+	if d == alg.Upload {
+		return 1 - p.toClient()
+	}
+	return p.toClient()
+}
+
+// meter counts the payload of data connections, as it goes.
+type meter struct{ toClients, toServers atomic.Uint64 }
+
+// tally is what a service has done since the daemon started.
+type tally struct {
+	meter
+	done, failed atomic.Uint64 // transfers
+}
+
+// add counts payload of a pinhole's connection.
+func (p *pinhole) add(direction int, n uint64) {
+	if n == 0 {
+		return
+	}
+	s := p.session
+	up := direction != p.toClient()
+	for _, m := range []*meter{&s.meter, &s.service.tally.meter, &s.gateway.meter} {
+		if up {
+			m.toServers.Add(n)
+		} else {
+			m.toClients.Add(n)
+		}
+	}
+	// Only what is a transfer's is a transfer's: a byte the other way is none.
+	if d := alg.Direction(p.direction.Load()); d != 0 && (d == alg.Upload) == up {
+		s.service.metrics.bytes[d].Add(float64(n))
+	}
+}
+
+// see takes a newer look at the flow. Counters are those of an entry that may
+// have been replaced by another one's: only the same id counts.
+func (f *flow) see(now conntrack.Flow, at time.Time) {
+	if now.ID != f.id {
+		f.over = true
+		return
+	}
+	before := f.last.Bytes[0] + f.last.Bytes[1]
+	after := now.Bytes[0] + now.Bytes[1]
+	if after != before {
+		if since := at.Sub(f.looked); !f.looked.IsZero() && since > 0 {
+			f.rate = float64(after-before) / since.Seconds()
+		}
+		f.moved = at
+	} else if at.Sub(f.looked) > time.Second {
+		f.rate = 0
+	}
+	f.last, f.looked = now, at
+	f.over = now.State.Over()
+	if alg.Direction(f.pinhole.direction.Load()) == 0 {
+		return // nobody knows yet what it is for
+	}
+	for way := range f.told {
+		if n := now.Payload(way); n > f.told[way] {
+			f.pinhole.add(way, n-f.told[way])
+			f.told[way] = n
+		}
+	}
+}
+
+// ending reports whether no data comes any more: a FIN or a RST has been seen.
+func (f *flow) ending() bool {
+	return f.over || f.last.State >= conntrack.FinWait && f.last.State <= conntrack.Close
+}
+
+// take returns the payload of a direction that no record has yet.
+func (f *flow) take(way int) uint64 {
+	n := f.last.Payload(way)
+	n -= min(n, f.taken[way])
+	f.taken[way] += n
+	return n
+}
+
+// answer is what the connection met behind the gateway.
+func (f *flow) answer() cause.Answer {
+	switch {
+	case f.last.Connected():
+		return cause.Accepted
+	case f.over && f.last.ID == 0, f.last.Answered(): // of a SYN that meets a reset conntrack keeps nothing
+		return cause.Refused
+	case f.last.ID != 0:
+		return cause.Silent
+	}
+	return cause.Unknown
+}
+
+// account counts what a relay has carried since the last time, and returns all
+// that it has carried in the direction of a transfer.
+func (r *relayed) account() (all [2]uint64) {
+	joined := r.joined.Load()
+	if joined == nil {
+		return all
+	}
+	p := r.pinhole
+	for way, side := range r.sides() {
+		all[way] = uint64(joined.CarriedFrom(side))
+		if before := r.told[way].Swap(all[way]); all[way] > before && alg.Direction(p.direction.Load()) != 0 {
+			p.add(way, all[way]-before)
+		}
+	}
+	return all
+}
+
+// sides are where data comes from, by the directions of flow.
+func (r *relayed) sides() [2]relay.Side {
+	if r.pinhole.mode.Passive() {
+		return [2]relay.Side{relay.Client, relay.Server}
+	}
+	return [2]relay.Side{relay.Server, relay.Client}
+}
+
+// flowOf asks conntrack for the flow now. One that is not there any more is over.
+func (l *ledger) flowOf(f *flow, now time.Time) {
+	seen, err := l.server.Flows.Get(f.orig)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case errors.Is(err, conntrack.ErrNotFound):
+		f.over = true
+	case err == nil:
+		f.see(seen, now)
+	}
+}

@@ -1,0 +1,284 @@
+package proxy
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"ftpgate/alg"
+	"ftpgate/nft/conntrack"
+	"ftpgate/proxy/api"
+	"ftpgate/proxy/audit"
+	"ftpgate/proxy/failures"
+)
+
+// ledger knows the data connections that run, and writes down the transfers
+// that have ended when all of them is known: their bytes, and why they failed.
+// Sessions hand over and go on; one goroutine does the rest.
+//
+// A transfer's final reply may overtake its last bytes, so that conntrack is
+// asked again until it has seen the connection's end.
+type ledger struct {
+	server   *Server
+	failures failures.Log
+	history  history
+	wake     chan struct{}
+
+	mu      sync.Mutex // guards what follows, and the flows
+	flows   map[uint32]*flow
+	waiting []*ending
+	fresh   []*ending
+}
+
+// ending is a transfer that has ended on the control connection, or the end of a
+// session (without a transfer), behind which none of its transfers may come.
+type ending struct {
+	session  *session
+	transfer *transfer
+	at       time.Time
+	who      audit.Who
+	done     bool
+	ended    outcome // of the session, if that came first
+	code     int
+	reply    string
+	fates    []api.Fate
+	lines    []api.Line
+	last     *audit.SessionEnd
+
+	due   time.Time
+	tries int
+}
+
+// name is how explain calls it.
+func (e *ending) name() string { return e.transfer.name(e.session.id) }
+
+func newLedger(s *Server) *ledger {
+	return &ledger{server: s, flows: map[uint32]*flow{}, wake: make(chan struct{}, 1)}
+}
+
+// settleEvery is how often endings are looked at: what came together is
+// written together, and a goroutine wakes for all of them once.
+const settleEvery = 10 * time.Millisecond
+
+// finish takes a transfer that has ended.
+func (l *ledger) finish(e *ending) {
+	e.due = e.at.Add(settleEvery)
+	if e.transfer != nil {
+		e.session.unsettled.Add(1)
+	}
+	l.mu.Lock()
+	l.fresh = append(l.fresh, e)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run settles endings until ctx is done, and then what is left, as it is.
+func (l *ledger) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		next := l.settleDue(time.Now(), false)
+		timer.Reset(next)
+		select {
+		case <-ctx.Done():
+			l.settleDue(time.Now(), true)
+			return
+		case <-timer.C:
+		case <-l.wake:
+			if next > settleEvery { // else it comes at once anyway
+				timer.Reset(settleEvery)
+				select {
+				case <-ctx.Done():
+				case <-timer.C:
+				}
+			}
+		}
+	}
+}
+
+// settleDue settles what is due, and returns how long nothing else is.
+func (l *ledger) settleDue(now time.Time, all bool) time.Duration {
+	l.mu.Lock()
+	l.waiting = append(l.waiting, l.fresh...)
+	l.fresh = nil
+	waiting := l.waiting
+	l.waiting = nil
+	l.mu.Unlock()
+	next := time.Hour
+	left := waiting[:0]
+	for _, e := range waiting {
+		if !all && e.due.After(now) || !l.settle(e, now, all || len(waiting) > maxWaiting) {
+			left = append(left, e)
+			next = min(next, e.due.Sub(now))
+		}
+	}
+	clear(waiting[len(left):])
+	l.mu.Lock()
+	l.waiting = left
+	l.mu.Unlock()
+	return max(next, time.Millisecond)
+}
+
+// maxWaiting bounds the transfers whose connections go on behind their final replies.
+const maxWaiting = 1 << 14
+
+// settle writes down an ending if all of it is known, or must be; else it says
+// when to come back.
+func (l *ledger) settle(e *ending, now time.Time, must bool) bool {
+	if e.transfer == nil {
+		if e.session.unsettled.Load() > 0 && !must {
+			e.due = now.Add(5 * settleEvery)
+			return false
+		}
+		l.server.Audit.Write(*e.last)
+		return true
+	}
+	b, settled := l.bytes(e, now)
+	if !settled && !must {
+		e.tries++
+		e.due = now.Add(min(settleEvery<<min(e.tries, 8), 2*time.Second))
+		return false
+	}
+	l.write(e, b)
+	e.session.unsettled.Add(-1)
+	return true
+}
+
+// newsTakes is how long conntrack's news of a connection may take, where there
+// must have been one, and where there may have been none.
+const (
+	newsTakes  = 300 * time.Millisecond
+	newsCanBe  = 60 * time.Millisecond
+	failedWait = 500 * time.Millisecond
+)
+
+// counted is what a transfer has carried.
+type counted struct {
+	n      uint64
+	source audit.Source
+	flow   *flow
+	relay  *relayed
+}
+
+// bytes counts a transfer's payload. settled: it is final.
+func (l *ledger) bytes(e *ending, now time.Time) (c counted, settled bool) {
+	t, waited := e.transfer, now.Sub(e.at)
+	p := t.pinhole
+	if p == nil {
+		return counted{source: audit.Exact}, true
+	}
+	way := p.way(t.direction)
+	if r := p.carrier.Load(); r != nil {
+		if running := e.done && !r.isOver.Load(); running && waited < newsTakes {
+			return c, false
+		}
+		all := r.account()
+		n := all[way] - min(all[way], r.taken[way])
+		r.taken[way] += n
+		return counted{n, audit.Exact, nil, r}, true
+	}
+	f := p.flow.Load()
+	switch {
+	case f == nil && p.relayed:
+		return counted{source: audit.Exact}, true
+	case f == nil && e.done:
+		return counted{source: audit.Unknown}, waited > newsTakes
+	case f == nil:
+		return counted{source: audit.Exact}, waited > newsCanBe
+	case e.tries < 4: // later the sweeps see it
+		l.flowOf(f, now)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !f.ending() && (e.done || waited < failedWait && e.ended == "") {
+		return c, false
+	}
+	c = counted{n: f.take(way), source: audit.Conntrack, flow: f}
+	if f.last.ID == 0 { // it was gone before anybody looked
+		c.source = audit.Unknown
+	}
+	if e.done && !t.ascii && t.said > 0 && agrees(t.said, c.n) {
+		c.n, c.source = t.said, audit.ServerText
+	}
+	return c, true
+}
+
+// agrees reports whether conntrack's number may be that of n bytes: it counts
+// what was sent again, but never less than there was.
+func agrees(n, counted uint64) bool { return counted >= n && counted-n <= n/20+64<<10 }
+
+// opened makes a flow of a connection that a pinhole has admitted.
+func (l *ledger) opened(p *pinhole, c conntrack.Flow, now time.Time) {
+	if p.relayed || c.ID == 0 {
+		return
+	}
+	f := &flow{pinhole: p, orig: c.Orig, id: c.ID, began: now, moved: now, looked: now}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flows[c.ID] = f
+	p.flow.Store(f)
+}
+
+// Swept takes a look at all of our flows, as conntrack has them: those of its
+// own that are missing have ended unseen.
+func (s *Server) Swept(flows []conntrack.Flow) { s.ledger.swept(flows, time.Now()) }
+
+func (l *ledger) swept(flows []conntrack.Flow, now time.Time) {
+	there := make(map[uint32]struct{}, len(flows))
+	l.mu.Lock()
+	for _, c := range flows {
+		there[c.ID] = struct{}{}
+		if f := l.flows[c.ID]; f != nil {
+			f.see(c, now)
+		}
+	}
+	for id, f := range l.flows {
+		if _, ok := there[id]; !ok && now.Sub(f.began) > time.Second { // else it began behind the sweep
+			f.over = true
+		}
+		switch {
+		case f.over:
+			delete(l.flows, id)
+		case now.Sub(f.moved) > f.pinhole.session.service.Timeouts.Stalled:
+			go f.pinhole.session.standsStill(f.pinhole, now.Sub(f.moved)) // its lock may be held by a slow write
+		}
+	}
+	l.mu.Unlock()
+	l.server.relays.account(now)
+	l.history.add(l.server.sample(now))
+}
+
+// carried returns what a running transfer has carried, and how fast it does.
+func (l *ledger) carried(p *pinhole, d alg.Direction, now time.Time) (n uint64, rate float64) {
+	if r := p.carrier.Load(); r != nil {
+		all := r.account()
+		if took := now.Sub(r.began).Seconds(); took > 0 {
+			rate = float64(all[p.way(d)]) / took
+		}
+		return all[p.way(d)], rate
+	}
+	f := p.flow.Load()
+	if f == nil {
+		return 0, 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return f.last.Payload(p.way(d)) - min(f.last.Payload(p.way(d)), f.taken[p.way(d)]), f.rate
+}
+
+// ofSession returns the flows of a session that run.
+func (l *ledger) ofSession(s *session) []*flow {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []*flow
+	for _, f := range l.flows {
+		if f.pinhole.session == s && !f.over {
+			all = append(all, f)
+		}
+	}
+	return slices.Clip(all)
+}

@@ -1,0 +1,299 @@
+package proxy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ftpgate/alg"
+	"ftpgate/proxy/api"
+	"ftpgate/proxy/audit"
+	"ftpgate/proxy/cause"
+)
+
+// transfer is a data command, from its line to its final reply, or a set-up
+// that failed before there was one. It belongs to its session's lock until it
+// has ended, and then to the ledger.
+type transfer struct {
+	number    uint32 // in its session, from 1
+	verb      alg.Verb
+	path      string
+	direction alg.Direction
+	ascii     bool
+	began     time.Time
+	replies   []int  // codes
+	said      uint64 // bytes, in a reply; 0: none did
+	pinhole   *pinhole
+	refusal   alg.Reason // of the gateway
+	aborted   bool
+	stalled   time.Duration
+}
+
+// awaited is a command of which the reply matters.
+type awaited struct {
+	command  uint32 // as alg counts
+	verb     alg.Verb
+	argument string
+	transfer *transfer // nil: it is none
+}
+
+// maxFates is how many of its pinholes a session remembers.
+const maxFates = 8
+
+// notebook is what a session remembers of what its client did. It belongs to the
+// session's lock.
+type notebook struct {
+	awaited    []awaited
+	tried      string // the last USER
+	loggedInAs string
+	binary     bool // TYPE I or L 8; the default is A (RFC 959 §3.1.1)
+	fates      []*pinhole
+	setUp      *transfer // the last set-up, if it failed
+	count      uint32    // transfers
+	done       uint64
+	failed     uint64
+	toClient   uint64 // payload of data connections
+	toServer   uint64
+}
+
+// take returns the command that a reply answers, and forgets it if that is final.
+func (n *notebook) take(v alg.Verdict) (awaited, bool) {
+	i := slices.IndexFunc(n.awaited, func(a awaited) bool { return a.command == v.Answers })
+	if v.Answers == 0 || i < 0 {
+		return awaited{}, false
+	}
+	a := n.awaited[i]
+	if v.Code >= 200 {
+		n.awaited = slices.Delete(n.awaited, i, i+1)
+	}
+	return a, true
+}
+
+// remember keeps a pinhole for the records, whatever becomes of it.
+func (n *notebook) remember(p *pinhole) {
+	if len(n.fates) == maxFates {
+		n.fates = slices.Delete(n.fates, 0, 1)
+	}
+	n.fates = append(n.fates, p)
+}
+
+func (n *notebook) pinhole(id alg.ID) *pinhole {
+	for _, p := range slices.Backward(n.fates) {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// argument is what stands behind the verb in a command.
+func argument(line []byte) string {
+	_, arg, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
+	return arg
+}
+
+// follows reports whether the reply to a command is waited for here.
+func follows(v alg.Verb) bool {
+	switch v {
+	case alg.USER, alg.PASS, alg.ACCT, alg.REIN, alg.TYPE, alg.DELE, alg.RNFR, alg.RNTO, alg.MKD, alg.XMKD, alg.RMD, alg.XRMD, alg.SITE:
+		return true
+	}
+	return v.Direction() != 0
+}
+
+// commanded notes a command of the client. What the gateway refuses at once may
+// be the failure of a transfer.
+func (s *session) commanded(v alg.Verdict) {
+	switch {
+	case v.Verb == alg.ABOR:
+		for _, a := range s.awaited {
+			if a.transfer != nil {
+				a.transfer.aborted = true
+			}
+		}
+	case v.Refusal != alg.NoReason:
+		s.refusedCommand(v)
+	case v.Number == 0 || !follows(v.Verb):
+	default:
+		a := awaited{command: v.Number, verb: v.Verb}
+		if v.Verb != alg.PASS && v.Verb != alg.ACCT { // secrets are kept nowhere
+			a.argument = argument(v.ToServer)
+		}
+		if v.Verb == alg.USER {
+			s.tried = a.argument
+		}
+		if v.Transfer.Phase == alg.TransferBegan {
+			a.transfer = s.newTransfer(v.Verb, a.argument)
+		}
+		s.awaited = append(s.awaited, a)
+	}
+}
+
+func (s *session) newTransfer(verb alg.Verb, path string) *transfer {
+	s.count++
+	return &transfer{
+		number: s.count, verb: verb, path: path, direction: verb.Direction(), ascii: !s.binary || verb.Direction() == alg.Listing,
+		began: s.lastLine,
+	}
+}
+
+// refusedCommand is a set-up or a data command that the gateway does not pass
+// on. A data command without a set-up is what its client makes of the refusal
+// of that one: the cause is the same.
+func (s *session) refusedCommand(v alg.Verdict) {
+	switch {
+	case v.Verb.SetsUp() && cause.Fails(v.Refusal.String()):
+		s.failSetUp(v.Verb, v.Refusal, v)
+	case v.Verb.Direction() != 0:
+		t := s.newTransfer(v.Verb, "")
+		t.refusal = v.Refusal
+		if s.setUp != nil && v.Refusal == alg.NoDataPort {
+			t.refusal = s.setUp.refusal
+		}
+		s.fail()
+		s.service.metrics.transferEnded(t.direction, false, 0)
+		s.finish(t, v, "")
+	}
+}
+
+// failSetUp is a transfer that fails before its data command.
+func (s *session) failSetUp(verb alg.Verb, why alg.Reason, v alg.Verdict) {
+	t := s.newTransfer(verb, "")
+	t.refusal, s.setUp = why, t
+	s.fail()
+	s.finish(t, v, "")
+}
+
+func (s *session) fail() {
+	s.failed++
+	s.service.tally.failed.Add(1)
+}
+
+// replied notes a reply of the server.
+func (s *session) replied(v alg.Verdict) {
+	if v.Refusal != alg.NoReason && v.Answered.SetsUp() && cause.Fails(v.Refusal.String()) {
+		s.failSetUp(v.Answered, v.Refusal, v)
+		return
+	}
+	a, ok := s.take(v)
+	if !ok {
+		return
+	}
+	if t := a.transfer; t != nil {
+		s.transferReplied(t, v)
+		return
+	}
+	if v.Code < 200 {
+		return
+	}
+	switch a.verb {
+	case alg.REIN:
+		if v.Code < 300 {
+			s.loggedInAs, s.binary = "", false
+		}
+	case alg.USER, alg.PASS, alg.ACCT:
+		s.auditLogin(v)
+	case alg.TYPE:
+		if v.Code < 300 {
+			s.binary = !strings.HasPrefix(strings.ToUpper(a.argument), "A")
+		}
+	default:
+		s.auditFileOp(a, v.Code)
+	}
+}
+
+// transferReplied notes a reply to a data command.
+func (s *session) transferReplied(t *transfer, v alg.Verdict) {
+	t.replies = append(t.replies, v.Code)
+	if n, ok := alg.SaidBytes(v.ToClient); ok {
+		t.said = n
+	}
+	if p := s.pinhole(v.Transfer.Pinhole); p != nil {
+		t.pinhole = p
+		p.direction.Store(uint32(t.direction))
+	}
+	switch v.Transfer.Phase {
+	case alg.TransferDone:
+		s.done++
+		s.service.tally.done.Add(1)
+		s.finish(t, v, "")
+	case alg.TransferFailed:
+		s.fail()
+		t.refusal = v.Refusal
+		s.finish(t, v, "")
+	}
+}
+
+// finish hands a transfer to the ledger, with all of the session that a record
+// of it must say.
+func (s *session) finish(t *transfer, v alg.Verdict, ended outcome) {
+	e := &ending{
+		session: s, transfer: t, at: s.lastLine, ended: ended, code: v.Code, reply: lastLineOf(v.ToClient),
+		done: v.Transfer.Phase == alg.TransferDone, who: s.who(),
+	}
+	if !e.done {
+		e.fates, e.lines = s.showFates(), s.recentLines()
+	}
+	s.gateway.ledger.finish(e)
+}
+
+// unfinished ends the transfers that the session's end has left without a reply.
+func (s *session) unfinished() {
+	for _, a := range s.awaited {
+		if t := a.transfer; t != nil {
+			if t.pinhole == nil && len(s.fates) > 0 {
+				t.pinhole = s.fates[len(s.fates)-1]
+			}
+			s.fail()
+			s.service.metrics.transferEnded(t.direction, false, time.Since(t.began))
+			s.finish(t, alg.Verdict{}, s.ended)
+		}
+	}
+	s.awaited = nil
+}
+
+// who is what every record of the session says.
+func (s *session) who() audit.Who {
+	return audit.Who{
+		Session: s.id, Service: s.service.Name, Client: s.client, Gateway: s.outside, Inside: s.inside, Backend: s.server, User: s.loggedInAs,
+	}
+}
+
+// lastLineOf is the last of the lines that went to the client, without its end.
+func lastLineOf(b []byte) string {
+	text := strings.TrimRight(string(b), "\r\n")
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// name is how a transfer is called: session.number.
+func (t *transfer) name(session uint64) string {
+	return strconv.FormatUint(session, 10) + "." + strconv.FormatUint(uint64(t.number), 10)
+}
+
+// runningTransfers are those without their final reply. The caller holds mu.
+func (s *session) runningTransfers(now time.Time) []api.Running {
+	all := []api.Running{}
+	for _, a := range s.awaited {
+		t := a.transfer
+		if t == nil {
+			continue
+		}
+		r := api.Running{ID: t.name(s.id), Verb: t.verb.String(), Path: t.path, Direction: t.direction.String(), Began: t.began}
+		if p := s.likely(t); p != nil {
+			r.Mode, r.Connected, r.Relayed = p.mode.String(), p.connected.Load(), p.relayed
+			r.Bytes, r.Rate = s.gateway.ledger.carried(p, t.direction, now)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// likely is the pinhole of a transfer, or, before a reply has said which, the
+// session's latest.
+func (s *session) likely(t *transfer) *pinhole {
+	if t.pinhole != nil || len(s.fates) == 0 {
+		return t.pinhole
+	}
+	return s.fates[len(s.fates)-1]
+}
