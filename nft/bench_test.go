@@ -29,6 +29,36 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
+// BenchmarkOpenElsewhere opens each pinhole at an address and port where none has
+// been, as to servers all over the Internet, against the same few again and again.
+func BenchmarkOpenElsewhere(b *testing.B) {
+	l := labtest.New(b, lab.Options{})
+	for name, ports := range map[string]int{"few": 100, "new": 1 << 16} {
+		b.Run(name, func(b *testing.B) {
+			var table *nft.Table
+			err := l.Gateway.Do(func() (err error) {
+				table, err = nft.Open(nft.Config{Owner: true})
+				return err
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer table.Remove()
+			p := nft.Pinhole{From: v4.client, To: netip.AddrPortFrom(v4.servers, 4000), Source: netip.AddrPortFrom(v4.lan, 0)}
+			for i := 0; b.Loop(); i++ {
+				n := i % ports
+				p.At = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)}), 40000)
+				if err := table.Open(p); err != nil {
+					b.Fatal(err)
+				}
+				if err := table.Close(p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func benchmarkOpen(b *testing.B, l *lab.Lab, others int, source netip.AddrPort) {
 	var table *nft.Table
 	err := l.Gateway.Do(func() (err error) {

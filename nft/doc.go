@@ -23,6 +23,11 @@
 // another source, or out4 is large, it gets an element in via4 instead. One that
 // keeps its source is the same with no element in out4.
 //
+// Each pinhole's address and port is in leased4, and behind enter is a rule by which
+// a SYN to one of them that nothing let in leaves its source in stray4: Strays reads
+// that. An element of leased4 outlives its pinhole, so that the next one there
+// need not write it again.
+//
 // SetRelay names ports at which only pinholes arrive: the last rule of enter
 // drops whoever dials them at an address of this host.
 //

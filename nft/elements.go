@@ -163,7 +163,8 @@ func (t *Table) commit(enqueue func() error) error {
 	}
 }
 
-// enqueue adds a pinhole's elements to the next batch: the usual one has one.
+// enqueue adds a pinhole's elements to the next batch: the usual one has one, and
+// one more where none was open lately.
 func (t *Table) enqueue(p Pinhole, kind sourceKind, fresh bool, now time.Time) error {
 	err := t.enqueueLeased(p, now)
 	if err != nil {

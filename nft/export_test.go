@@ -2,7 +2,11 @@ package nft
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"time"
+
+	"github.com/google/nftables"
 )
 
 // ReplaceByDump puts another table in place of t's, as loading a saved dump
@@ -41,4 +45,39 @@ func (r *ruleset) ruleHandles() []uint64 {
 		handles = append(handles, rule.Handle)
 	}
 	return handles
+}
+
+// Leased is how long SYNs to an address and port that miss a pinhole are noted.
+func (t *Table) Leased(at netip.AddrPort) (time.Duration, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	elements, err := t.conn.FindSetElements(t.rules.halves[half(at.Addr())].leased, Pinhole{At: at}.leasedElement())
+	if err != nil || len(elements) != 1 {
+		return 0, fmt.Errorf("find the lease of %v: %v, %w", at, elements, err)
+	}
+	return elements[0].Expires, nil
+}
+
+// FillStrays writes SYNs to as many ports from one on, as the rules do.
+func (t *Table) FillStrays(from netip.Addr, at netip.AddrPort, n int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range n {
+		k := key{from: from, at: netip.AddrPortFrom(at.Addr(), at.Port()+uint16(i))}
+		err := t.conn.SetAddElements(t.rules.halves[half(from)].stray, []nftables.SetElement{{Key: k.original()}})
+		if err == nil {
+			err = t.conn.Flush()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ForgetStrays has Strays ask the kernel again.
+func (t *Table) ForgetStrays() {
+	t.readMu.Lock()
+	defer t.readMu.Unlock()
+	t.strays = [2]strays{}
 }

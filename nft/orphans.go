@@ -56,8 +56,9 @@ func closeOrphans(name string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// Another version may call its maps otherwise: what can expire is a pinhole.
-	sets = slices.DeleteFunc(sets, func(s *nftables.Set) bool { return !s.HasTimeout })
+	// Another version may call its maps otherwise: what can expire is a pinhole,
+	// but for what says who missed one. That can be a lot.
+	sets = slices.DeleteFunc(sets, func(s *nftables.Set) bool { return !s.HasTimeout || notes(s) })
 	return closeElements(c, features.Destroy, sets...)
 }
 

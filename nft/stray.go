@@ -62,7 +62,7 @@ func (t *Table) Strays(at netip.AddrPort) ([]Stray, error) {
 	if now := time.Now(); now.After(t.strays[i].fresh) {
 		elements, err := t.reader.GetSetElements(rules.halves[i].stray)
 		if err != nil {
-			return nil, fmt.Errorf("look for strays at %v: %w", at, err)
+			return nil, fmt.Errorf("look for strays at %v: %w", at, classify(err))
 		}
 		all := parseStrays(elements, now)
 		took := time.Since(now)
@@ -105,6 +105,15 @@ func strayText() []string {
 		"tcp flags syn / fin,syn,rst,ack ip daddr . tcp dport @leased4 update @stray4 { ip saddr . ip daddr . tcp dport }",
 		"tcp flags syn / fin,syn,rst,ack ip6 daddr . tcp dport @leased6 update @stray6 { ip6 saddr . ip6 daddr . tcp dport }",
 	}
+}
+
+// notes reports whether a set has to do with strays, and so lets nobody in.
+func notes(s *nftables.Set) bool {
+	switch s.Name {
+	case "leased4", "leased6", "stray4", "stray6":
+		return true
+	}
+	return false
 }
 
 // newStrays makes the sets of what is leased and of who missed it.
