@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"ftpgate/alg"
-	"ftpgate/proxy/cause"
 	"ftpgate/nft"
+	"ftpgate/proxy/cause"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
