@@ -163,20 +163,14 @@ func (s *session) showFates() []api.Fate {
 
 // show is a pinhole as people see it. The caller holds its session's lock.
 func (p *pinhole) show() api.Fate {
-	f := api.Fate{Fate: p.fate, Ended: p.ended, Pinhole: api.Pinhole{
-		Session: p.session.id, Service: p.session.service.Name, Mode: p.mode.String(), From: p.rule.From.String(), At: p.rule.At.String(),
-		To: p.to.String(), Relayed: p.relayed, Opened: p.opened, Used: p.connected.Load(),
-	}}
-	if p.rule.Peers > 0 {
-		prefix, _ := p.rule.From.Prefix(p.rule.Peers)
-		f.From = prefix.String()
-	}
+	f := api.Fate{Fate: p.fate, Ended: p.ended, Pinhole: held{p, p.rule, p.expires}.view(time.Now())}
 	switch {
 	case p.fate != "":
+		f.Remaining = 0
 	case f.Used:
 		f.Fate = outcomeUsed
 	default:
-		f.Fate, f.Remaining = "open", max(0, time.Until(p.expires).Seconds())
+		f.Fate = "open"
 	}
 	return f
 }

@@ -55,13 +55,16 @@ func (s *session) clientBytes(lines *alg.Lines, n int) bool {
 			s.injected() // the line stood behind AUTH, in clear
 			return false
 		}
+		s.hear(fromClient, line)
 		s.carryOut(v)
 		if v.Secure != 0 && len(lines.Pending()) > 0 {
 			s.injected()
 		}
 	}
 	if s.machine.Foreign(lines.Pending()) {
-		s.carryOut(s.machine.Client(lines.Rest()))
+		line := lines.Rest()
+		s.hear(fromClient, line)
+		s.carryOut(s.machine.Client(line))
 	}
 	return s.phase != over
 }
@@ -99,6 +102,7 @@ func (s *session) serverBytes(lines *alg.Lines) bool {
 			break
 		}
 		v := s.machine.Server(line)
+		s.hear(fromServer, line)
 		line = lines.Next()
 		s.more = line != nil && v.Secure == 0
 		s.carryOut(v)
@@ -120,6 +124,7 @@ func (s *session) serverBytes(lines *alg.Lines) bool {
 // carryOut does what a verdict says: open, close, write, end. The caller holds mu.
 func (s *session) carryOut(v alg.Verdict) {
 	s.lastLine = time.Now()
+	judged := v
 	for v.Open.ID != 0 {
 		s.note(v)
 		v = s.openPinhole(v.Open)
@@ -133,10 +138,11 @@ func (s *session) carryOut(v alg.Verdict) {
 	if v.Transfer.Phase == alg.TransferFailed {
 		s.cutData(v.Transfer.Pinhole, false)
 	}
-	s.note(v)
 	if s.user != nil && v.End == alg.NoReason { // the server's greeting: the client has had ours
 		v.ToClient = nil
 	}
+	s.record(&judged, &v)
+	s.note(v)
 	if len(v.ToServer) > 0 {
 		s.writeServer(v.ToServer)
 	}
@@ -207,7 +213,10 @@ func (s *session) follow() {
 	case s.phase == clientGone && !s.machine.Transferring():
 		s.timer.Reset(closing)
 	}
-	if !s.endBy.IsZero() && !s.machine.Transferring() {
+	switch {
+	case s.killed.Load():
+		s.end(killed, nil, killedWord)
+	case !s.endBy.IsZero() && !s.machine.Transferring():
 		s.end(drained, nil, goingDown)
 	}
 }
@@ -237,6 +246,7 @@ func (s *session) serverEnded(lines *alg.Lines, err error) {
 	}
 	word := "421 The server has closed the connection\r\n"
 	if rest := lines.Rest(); len(rest) > 0 {
+		s.hear(fromServer, rest)
 		s.carryOut(s.machine.Server(rest))
 		word = "\r\n" + word // not in the same line
 	}

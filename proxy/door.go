@@ -98,7 +98,7 @@ var refusalTexts = map[refusal]string{
 	tooMany:        "421 Too many users: try again later\r\n",
 	tooManyClient:  "421 Too many connections from your address\r\n",
 	tooFastClient:  "421 Too many new connections from your address: try again in a minute\r\n",
-	refusedDrained: "421 The gateway is going down: try again later\r\n",
+	refusedDrained: "421 The gateway takes no new sessions now: try again later\r\n",
 	notRedirected:  "421 Dial the FTP server itself: this gateway takes what is redirected to it\r\n",
 	badDestination: "421 This gateway does not lead to that address\r\n",
 }

@@ -128,9 +128,6 @@ func (s *session) explainRunning(which string) (api.Explanation, bool) {
 	return api.Explanation{Failure: e.failure(c, v), Pending: true, Evidence: v.Seen, Pinholes: e.fates, Lines: e.lines}, true
 }
 
-// recentLines are the session's last lines. The caller holds mu.
-func (s *session) recentLines() []api.Line { return nil }
-
 // lockSoon takes the session's lock unless a slow peer holds it up.
 func (s *session) lockSoon() bool {
 	for range 20 {

@@ -42,6 +42,7 @@ func (s *session) askServer() error {
 		_ = s.clientConn.SetDeadline(time.Now())
 	}
 	s.mu.Unlock()
+	s.recordPrelude(fromGateway, []byte(explicitGreeting))
 	if _, err := s.clientConn.Write([]byte(explicitGreeting)); err != nil {
 		return err
 	}
@@ -51,6 +52,7 @@ func (s *session) askServer() error {
 		if err != nil {
 			return err
 		}
+		s.recordPrelude(fromClient, line)
 		verb, arg, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
 		answer := explicitFirst
 		switch strings.ToUpper(verb) {
@@ -63,6 +65,7 @@ func (s *session) askServer() error {
 				return s.clientConn.SetDeadline(time.Time{})
 			}
 		}
+		s.recordPrelude(fromGateway, []byte(answer))
 		if _, err := s.clientConn.Write([]byte(answer)); err != nil {
 			return err
 		}

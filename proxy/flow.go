@@ -52,6 +52,7 @@ type meter struct{ toClients, toServers atomic.Uint64 }
 type tally struct {
 	meter
 	done, failed atomic.Uint64 // transfers
+	running      atomic.Int64  // those that have not ended
 }
 
 // add counts payload of a pinhole's connection.

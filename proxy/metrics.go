@@ -126,7 +126,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		portsClient:     gauge(namePortsClient, "Ports that the client with the most of them holds.", "service"),
 		backendUp:       gauge(nameBackendUp, "Whether the last connection to a backend succeeded.", "service", "backend"),
 		backendConnect:  histogram(nameBackendConnect, "How long connecting to a backend took.", quickBuckets, "service"),
-		draining:        prometheus.NewGauge(prometheus.GaugeOpts{Name: nameDraining, Help: "Whether the daemon is going down."}),
+		draining:        prometheus.NewGauge(prometheus.GaugeOpts{Name: nameDraining, Help: "Whether new sessions are refused, because the daemon goes down or was told to drain."}),
 		relays:          gauge(nameRelays, "Data connections that this process carries, because the kernel cannot.", "service"),
 		handshakes:      counter(nameHandshakes, "TLS handshakes.", "service", "connection", "result"),
 		certificate:     gauge(nameCertificate, "When the certificate that clients see expires.", "service"),

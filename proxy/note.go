@@ -52,15 +52,21 @@ func (s *session) noteTransfer(v alg.Verdict) {
 			}
 		}
 		s.transfers[t.Direction]++
-		s.gateway.transferring.Add(1)
+		s.transferring(1)
 		m.active[t.Direction].Inc()
 		return
 	}
 	s.transfers[t.Direction]--
-	s.gateway.transferring.Add(-1)
+	s.transferring(-1)
 	m.active[t.Direction].Dec()
 	m.transferEnded(t.Direction, t.Phase == alg.TransferDone, now.Sub(s.transfer))
 	s.transfer = now
+}
+
+// transferring counts data commands that wait for their final reply.
+func (s *session) transferring(n int64) {
+	s.gateway.transferring.Add(n)
+	s.service.tally.running.Add(n)
 }
 
 // running returns how many data commands wait for their final reply.
@@ -95,7 +101,7 @@ func (s *session) account() {
 	for d, n := range s.transfers {
 		if n > 0 {
 			s.service.metrics.active[d].Sub(float64(n))
-			s.gateway.transferring.Add(-int64(n))
+			s.transferring(-int64(n))
 		}
 	}
 	level := slog.LevelInfo

@@ -115,6 +115,12 @@ func (rs *relays) add(r *relayed) {
 	rs.running[r] = struct{}{}
 }
 
+func (rs *relays) count() int {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return len(rs.running)
+}
+
 func (rs *relays) remove(r *relayed) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()

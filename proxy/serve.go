@@ -25,6 +25,7 @@ func (s *Server) serve(svc *service, conn *net.TCPConn) {
 	}
 	sess.turn.L = &sess.mu
 	sess.guests.Store(1)
+	sess.spoke.Store(now.UnixNano())
 	if !s.add(sess) {
 		s.door.leave(svc, client.Addr())
 		s.turnAway(svc, conn, refusedDrained)
@@ -36,6 +37,7 @@ func (s *Server) serve(svc *service, conn *net.TCPConn) {
 // turnAway says why and hangs up.
 func (s *Server) turnAway(svc *service, conn *net.TCPConn, why refusal) {
 	svc.metrics.refused(string(why))
+	s.traceRefusal(svc, conn.RemoteAddr(), why)
 	s.Logger.Debug("a client was turned away", "service", svc.Name, "client", conn.RemoteAddr(), "reason", string(why))
 	if !svc.TLS.Implicit { // else there is no TLS yet to say it in
 		_ = conn.SetWriteDeadline(time.Now().Add(lingers))

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -66,13 +65,14 @@ type Server struct {
 	ledger     *ledger
 	meter      meter // of all data connections
 	lastID     atomic.Uint64
-	draining   atomic.Bool
+	tracers    atomic.Pointer[[]*tracer] // nil: nobody traces
 
 	transferring atomic.Int64 // data commands that wait for their final reply
 
 	reloading sync.Mutex // held while other settings are made; mu comes behind it
 
 	mu        sync.Mutex // guards what follows
+	admits    admission
 	settings  Settings
 	listeners map[netip.AddrPort]*listener
 	services  map[string]*service
@@ -115,7 +115,7 @@ func (s *Server) Reload(settings Settings) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining.Load() {
+	if s.admits == goesDown {
 		return ErrDraining
 	}
 	var opened []*listener
@@ -207,9 +207,8 @@ const (
 // running transfers of the others as long as their services say. When it
 // returns no session and none of their pinholes is left.
 func (s *Server) Drain() {
-	s.draining.Store(true)
-	s.Metrics.setDraining(true)
 	s.mu.Lock()
+	s.admit(goesDown)
 	for at, l := range s.listeners {
 		delete(s.listeners, at)
 		_ = l.Close()
@@ -241,50 +240,23 @@ func (s *Server) Connected(f conntrack.Flow) {
 // were. Sessions go on; their next transfers set up new ones.
 func (s *Server) CloseAll() int { return s.pinholes.closeAll() }
 
-// Why a server is not ready, whatever its backends.
-var (
-	ErrDraining = errors.New("draining: running transfers end, new sessions are refused")
-	ErrStarting = errors.New("starting: nothing is listened on yet")
-)
-
-// Ready returns why the server cannot serve as it should, or nil.
-func (s *Server) Ready() []error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var why []error
-	switch {
-	case s.draining.Load():
-		why = append(why, ErrDraining)
-	case len(s.listeners) == 0:
-		why = append(why, ErrStarting)
-	}
-	for _, c := range s.settings.Services {
-		up := c.Mode == Forward
-		for _, b := range s.services[c.Name].backends {
-			up = up || b.up.Load()
-		}
-		if !up {
-			why = append(why, fmt.Errorf("service %s: no backend can be reached", c.Name))
-		}
-	}
-	return why
-}
-
-// add registers a session. It reports false when the server drains.
+// add registers a session. It reports false when the server takes none.
 func (s *Server) add(sess *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining.Load() {
+	if s.admits != takesSessions {
 		return false
 	}
 	s.sessions[sess] = struct{}{}
 	s.running.Add(1)
+	sess.traceEvent(eventBegin, "")
 	return true
 }
 
 func (s *Server) remove(sess *session) {
 	s.mu.Lock()
 	delete(s.sessions, sess)
+	sess.traceEvent(eventEnd, string(sess.ended))
 	s.mu.Unlock()
 	s.running.Done()
 }

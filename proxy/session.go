@@ -16,37 +16,6 @@ import (
 	"ftpgate/alg"
 )
 
-// phase is where a session is. setPhase is the only writer.
-type phase uint8
-
-const (
-	greeting   phase = iota // the server has yet to say 220
-	login                   // the client has yet to log in, or has logged out (REIN)
-	open                    // logged in
-	opaque                  // TLS that is not ours passes
-	clientGone              // the client has ended its side; replies still go to it
-	over                    // the last word is said; what the client still sends is read and dropped
-)
-
-// outcome is how a session ended, as a metric label.
-type outcome string
-
-const (
-	quit         outcome = "quit"            // after QUIT
-	clientClosed outcome = "client_closed"   // the client went without QUIT
-	serverClosed outcome = "server_closed"   // the server went without QUIT
-	timedOut     outcome = "timeout"         // greeting, login or idle
-	noBackend    outcome = "backend"         // no backend answered
-	violated     outcome = "protocol"        // the machine ended it
-	noHandshake  outcome = "tls"             // the client's TLS handshake failed
-	broken       outcome = "connection_lost" // a reset or an unanswered keepalive
-	addressGone  outcome = "address_gone"    // an address of ours at one of its ends has left this host
-	drained      outcome = "drained"         // the daemon goes down
-	panicked     outcome = "panic"           // a defect of ours
-)
-
-var outcomes = []outcome{quit, clientClosed, serverClosed, timedOut, noBackend, violated, noHandshake, broken, addressGone, drained, panicked}
-
 // lingers is how long the client has to read the last word and to close.
 const lingers = 2 * time.Second
 
@@ -75,6 +44,10 @@ type session struct {
 	stuck   atomic.Int32             // how often in a row the clock found the lock taken
 	readers atomic.Int32             // that have not ended
 	guests  atomic.Int32             // the session itself and its relays: they count as one at the door
+	seen    atomic.Uint32            // phase
+	spoke   atomic.Int64             // lastLine, in nanoseconds since 1970
+	name    atomic.Pointer[string]   // of the last USER, as it may be shown; nil: there was none
+	killed  atomic.Bool              // an administrator has asked for its end
 
 	unsettled atomic.Int32 // transfers that have ended and of which the ledger does not know all
 	meter     meter        // of its data connections
@@ -102,6 +75,7 @@ type session struct {
 	endBy     time.Time // the daemon goes down and a running transfer may go on until then; zero: it does not
 	ended     outcome   // "": not yet
 	cause     error     // what went wrong, for the log
+	lines     recorder  // its last ones
 	notebook
 }
 
@@ -113,7 +87,9 @@ func (s *session) begin() {
 	defer s.recovered()
 	s.service.metrics.sessionBegan()
 	if s.service.TLS.Implicit {
+		s.mu.Lock()
 		s.startTLS()
+		s.mu.Unlock()
 	}
 	if s.needsServer() && !s.namedServer() || !s.connect() {
 		return
@@ -184,6 +160,8 @@ func (s *session) namedServer() bool {
 	case err == nil:
 		s.mu.Unlock()
 		return true
+	case s.killed.Load():
+		how = killed
 	case !s.endBy.IsZero():
 		how = drained
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -192,6 +170,8 @@ func (s *session) namedServer() bool {
 	s.phase, s.ended, s.cause = over, how, err
 	s.mu.Unlock()
 	switch how {
+	case killed:
+		s.farewell(killedWord)
 	case drained:
 		s.farewell(goingDown)
 	case timedOut:
@@ -211,6 +191,10 @@ func (s *session) connect() bool {
 	}
 	s.mu.Lock()
 	s.phase, s.ended, s.cause = over, noBackend, err
+	s.recordOwn([]byte(noBackendWord(err)), time.Now())
+	if s.killed.Load() {
+		s.ended, s.cause = killed, nil
+	}
 	s.mu.Unlock()
 	_ = s.clientConn.SetReadDeadline(time.Now().Add(s.service.Timeouts.Login))
 	if s.service.TLS.Implicit && s.shake() != nil {
@@ -227,6 +211,9 @@ func (s *session) end(how outcome, why error, word string) {
 	if s.phase == over {
 		return
 	}
+	if s.killed.Load() && how != panicked { // what follows from it is not the cause
+		how, why = killed, nil
+	}
 	s.setPhase(over)
 	s.ended, s.cause = how, why
 	s.turn.Broadcast()
@@ -238,6 +225,9 @@ func (s *session) end(how outcome, why error, word string) {
 func (s *session) leave(word string) {
 	if s.through.sealedTo() {
 		word = "" // it would fall into TLS that is not ours
+	}
+	if s.clientConn.speakable() {
+		s.recordOwn([]byte(word), time.Now())
 	}
 	if word = string(s.held) + word; word == "" && (s.ended == quit || s.ended == addressGone) {
 		_ = s.clientConn.Close() // it has the 221 and has nothing more to say, or is not there any more
@@ -263,6 +253,7 @@ func (s *session) farewell(word string) {
 // setPhase moves the session on, and its clock with it.
 func (s *session) setPhase(p phase) {
 	s.phase, s.since = p, time.Now()
+	s.seen.Store(uint32(p))
 	if p != over {
 		left, _ := s.timeLeft(s.since)
 		s.timer.Reset(left)

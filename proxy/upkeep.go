@@ -78,7 +78,9 @@ func (ps *pinholes) renew(p *pinhole, now time.Time) {
 	p.renewed.Store(true)
 	switch err := ps.firewall.Renew(p.rule); {
 	case err == nil:
+		ps.mu.Lock()
 		p.expires = now.Add(p.rule.Timeout)
+		ps.mu.Unlock()
 		if p.connected.Load() {
 			ps.shut(p.rule)
 		}
