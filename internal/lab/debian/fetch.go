@@ -26,6 +26,7 @@ var (
 		{"vsftpd"},
 		{"proftpd-core", "proftpd-mod-crypto"}, // mod_tls
 		{"pure-ftpd"},
+		{"webalizer"}, // a reader of xferlogs
 		{"curl", "lftp", "tnftp", "nftables", "iptables", "openssl", "python3-minimal", "libpython3-stdlib"},
 	}
 	Peers = Set{
