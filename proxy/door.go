@@ -90,6 +90,7 @@ const (
 	refusedDrained refusal = "draining"
 	notRedirected  refusal = "not_redirected" // intercept: who dials the listener itself
 	badDestination refusal = "destination"    // destinations
+	unaudited      refusal = "audit"          // audit.on_error = "refuse"
 )
 
 // refusals of a connection, in the words that the client gets with its 421.
@@ -100,6 +101,7 @@ var refusalTexts = map[refusal]string{
 	tooFastClient:  "421 Too many new connections from your address: try again in a minute\r\n",
 	refusedDrained: "421 The gateway takes no new sessions now: try again later\r\n",
 	notRedirected:  "421 Dial the FTP server itself: this gateway takes what is redirected to it\r\n",
+	unaudited:      "421 The gateway cannot write its records: try again later\r\n",
 	badDestination: "421 This gateway does not lead to that address\r\n",
 }
 

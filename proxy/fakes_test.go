@@ -122,6 +122,7 @@ type fakeFlows struct {
 	marked uint32
 	flows  []conntrack.Flow
 	cut    []conntrack.Tuple
+	got    int // how often one was asked for
 }
 
 func (f *fakeFlows) Clear(reply conntrack.Tuple, mark uint32) (bool, error) {
@@ -148,6 +149,7 @@ func (f *fakeFlows) GetReply(reply conntrack.Tuple) (conntrack.Flow, error) {
 func (f *fakeFlows) one(is func(conntrack.Flow) bool) (conntrack.Flow, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.got++
 	if i := slices.IndexFunc(f.flows, is); i >= 0 {
 		return f.flows[i], f.err
 	}
@@ -160,6 +162,19 @@ func (f *fakeFlows) Cut(orig conntrack.Tuple, id uint32) error {
 	f.cut = append(f.cut, orig)
 	f.flows = slices.DeleteFunc(f.flows, func(c conntrack.Flow) bool { return c.Orig == orig && c.ID == id })
 	return f.err
+}
+
+// gets returns how often flows were asked for.
+func (f *fakeFlows) gets() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.got
+}
+
+func (f *fakeFlows) wasCut(orig conntrack.Tuple) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.cut, orig)
 }
 
 func (f *fakeFlows) answer(busy bool, err error) {

@@ -37,6 +37,7 @@ type gateway struct {
 	nat      *fakeNAT
 	registry *prometheus.Registry
 	log      *logbook
+	audit    *fakeAuditor
 	level    slog.LevelVar // of the log
 	backend  *net.TCPListener
 	settings Settings
@@ -48,13 +49,13 @@ func newGateway(t testing.TB, change ...func(*Settings, *Service)) *gateway {
 	t.Helper()
 	g := &gateway{
 		t: t, firewall: &fakeFirewall{holes: map[leaseKey]nft.Pinhole{}}, flows: &fakeFlows{}, nat: &fakeNAT{dialled: map[netip.AddrPort]netip.AddrPort{}},
-		registry: prometheus.NewPedanticRegistry(), log: newLogbook(t), backend: listenTCP(t, backendAddr+":0"),
+		registry: prometheus.NewPedanticRegistry(), log: newLogbook(t), audit: &fakeAuditor{}, backend: listenTCP(t, backendAddr+":0"),
 	}
 	g.level.Set(slog.LevelDebug)
 	g.Server = NewServer(Options{
 		Firewall: g.firewall, Flows: g.flows, Mark: 0x400, Metrics: NewMetrics(g.registry),
 		Logger:   slog.New(slog.NewJSONHandler(g.log, &slog.HandlerOptions{Level: &g.level})),
-		Original: g.nat.original,
+		Original: g.nat.original, Audit: g.audit,
 	})
 	if _, err := g.ListenRelay(); err != nil {
 		t.Fatal(err)

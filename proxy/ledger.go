@@ -134,6 +134,7 @@ func (l *ledger) settle(e *ending, now time.Time, must bool) bool {
 			e.due = now.Add(5 * settleEvery)
 			return false
 		}
+		e.last.ToClient, e.last.ToServer = e.session.meter.toClients.Load(), e.session.meter.toServers.Load()
 		l.server.Audit.Write(*e.last)
 		return true
 	}
@@ -244,7 +245,7 @@ func (l *ledger) swept(flows []conntrack.Flow, now time.Time) {
 		case f.over:
 			delete(l.flows, id)
 		case now.Sub(f.moved) > f.pinhole.session.service.Timeouts.Stalled:
-			go f.pinhole.session.standsStill(f.pinhole, now.Sub(f.moved)) // its lock may be held by a slow write
+			go f.pinhole.session.standsStill(f.pinhole) // its lock may be held by a slow write
 		}
 	}
 	l.mu.Unlock()

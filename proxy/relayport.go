@@ -162,8 +162,8 @@ func (rs *relays) account(now time.Time) {
 		r.account()
 		if n := r.received(); n != r.arrived || r.movedAt.IsZero() {
 			r.arrived, r.movedAt = n, now
-		} else if still := now.Sub(r.movedAt); still > r.session.service.Timeouts.Stalled {
-			go r.session.standsStill(r.pinhole, still)
+		} else if now.Sub(r.movedAt) > r.session.service.Timeouts.Stalled {
+			go r.session.standsStill(r.pinhole)
 		}
 	}
 }

@@ -3,12 +3,18 @@ package proxy
 import (
 	"net"
 	"time"
+
+	"ftpgate/proxy/audit"
 )
 
 // serve takes a connection from its accept to its end.
 func (s *Server) serve(svc *service, conn *net.TCPConn) {
 	client := plain(conn.RemoteAddr())
 	now := time.Now()
+	if svc.OnlyAudited && s.Audit.Failing() != nil {
+		s.turnAway(svc, conn, unaudited)
+		return
+	}
 	if why := s.door.enter(svc, client.Addr(), now); why != "" {
 		s.turnAway(svc, conn, why)
 		return
@@ -38,6 +44,10 @@ func (s *Server) serve(svc *service, conn *net.TCPConn) {
 func (s *Server) turnAway(svc *service, conn *net.TCPConn, why refusal) {
 	svc.metrics.refused(string(why))
 	s.traceRefusal(svc, conn.RemoteAddr(), why)
+	s.Audit.Write(audit.Refused{
+		Time: time.Now(), Reason: string(why),
+		Who: audit.Who{Service: svc.Name, Client: plain(conn.RemoteAddr()), Gateway: plain(conn.LocalAddr())},
+	})
 	s.Logger.Debug("a client was turned away", "service", svc.Name, "client", conn.RemoteAddr(), "reason", string(why))
 	if !svc.TLS.Implicit { // else there is no TLS yet to say it in
 		_ = conn.SetWriteDeadline(time.Now().Add(lingers))

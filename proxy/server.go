@@ -41,6 +41,13 @@ type Flows interface {
 	Cut(orig conntrack.Tuple, id uint32) error
 }
 
+// Auditor writes down what users do; *audit.Log is one. Write does not wait.
+// Failing says why it cannot write, or nil.
+type Auditor interface {
+	Write(audit.Event)
+	Failing() error
+}
+
 // Options is what a Server needs to run.
 type Options struct {
 	Firewall Firewall
@@ -48,7 +55,7 @@ type Options struct {
 	Mark     uint32 // of our connections in conntrack
 	Metrics  *Metrics
 	Logger   *slog.Logger
-	Audit    *audit.Log // nil: none
+	Audit    Auditor // nil: nobody
 
 	// Original returns what the peer of a connection to the relay dialled; nil:
 	// OriginalDestination, which asks the kernel.
@@ -85,6 +92,9 @@ type Server struct {
 func NewServer(o Options) *Server {
 	if o.Original == nil {
 		o.Original = OriginalDestination
+	}
+	if o.Audit == nil {
+		o.Audit = (*audit.Log)(nil) // takes all and writes nothing
 	}
 	ports := &relayPorts{}
 	s := &Server{

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ftpgate/alg"
+	"ftpgate/proxy/audit"
 )
 
 // lingers is how long the client has to read the last word and to close.
@@ -86,6 +87,7 @@ func (s *session) begin() {
 	defer s.notBegun()
 	defer s.recovered()
 	s.service.metrics.sessionBegan()
+	s.gateway.Audit.Write(audit.SessionStart{Time: s.began, Who: s.who()})
 	if s.service.TLS.Implicit {
 		s.mu.Lock()
 		s.startTLS()

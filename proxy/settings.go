@@ -58,6 +58,7 @@ type Service struct {
 	BackendTLS BackendTLS
 
 	SourceAddress netip.Addr // inside address to dial backends from; zero: the routing table decides
+	OnlyAudited   bool       // nobody is served while the audit log cannot be written
 	Strict        bool       // a 227 with an address that is not the server's gets 425; violations end the session
 	Cut           bool       // running transfers are cut when their session ends
 	Timeouts      Timeouts

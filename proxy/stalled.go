@@ -16,7 +16,7 @@ var errStalled = errors.New("nothing moved on the data connection (timeouts.stal
 
 // standsStill ends a session in the middle of a transfer whose connection has
 // carried nothing for timeouts.stalled. One that nobody waits for is left alone.
-func (s *session) standsStill(p *pinhole, still time.Duration) {
+func (s *session) standsStill(p *pinhole) {
 	defer s.recovered()
 	if !s.mu.TryLock() { // it moves, or its peer is slow: the next sweep comes
 		return
@@ -30,7 +30,7 @@ func (s *session) standsStill(p *pinhole, still time.Duration) {
 		if t == nil || s.likely(t) != p || time.Since(t.began) < s.service.Timeouts.Stalled {
 			continue
 		}
-		t.pinhole, t.stalled = p, still.Round(time.Second)
+		t.pinhole, t.stalled = p, s.service.Timeouts.Stalled
 		s.end(timedOut, errStalled, fmt.Sprintf("421 Nothing moved on the data connection for %v: closing the control connection\r\n", t.stalled))
 		s.cutFlows()
 		return

@@ -228,8 +228,12 @@ func (s *session) transferReplied(t *transfer, v alg.Verdict) {
 // finish hands a transfer to the ledger, with all of the session that a record
 // of it must say.
 func (s *session) finish(t *transfer, v alg.Verdict, ended outcome) {
+	at := s.lastLine
+	if ended != "" {
+		at = time.Now()
+	}
 	e := &ending{
-		session: s, transfer: t, at: s.lastLine, ended: ended, code: v.Code, reply: lastLineOf(v.ToClient),
+		session: s, transfer: t, at: at, ended: ended, code: v.Code, reply: lastLineOf(v.ToClient),
 		done: v.Transfer.Phase == alg.TransferDone, who: s.who(),
 	}
 	if !e.done {
