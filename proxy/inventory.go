@@ -61,6 +61,28 @@ func (ps *pinholes) countByService() map[string]int {
 	return open
 }
 
+// showShares shows how many ports the client with the most of them holds.
+func (s *Server) showShares() {
+	type share struct {
+		service *serviceMetrics
+		client  netip.Addr
+	}
+	held, most := map[share]int{}, map[*serviceMetrics]int{}
+	for _, p := range s.pinholes.all() {
+		if p.mode == alg.ModeAUTH { // it holds no port
+			continue
+		}
+		of := share{p.session.service.metrics, p.session.client.Addr()}
+		held[of]++
+		most[of.service] = max(most[of.service], held[of])
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, svc := range s.services {
+		svc.metrics.portsMax.Set(float64(most[svc.metrics]))
+	}
+}
+
 // Pinholes returns those that sessions hold, the oldest session first.
 func (s *Server) Pinholes() []api.Pinhole {
 	views := []api.Pinhole{}

@@ -230,3 +230,23 @@ func TestLogAtInfo(t *testing.T) {
 		t.Errorf("%d lines, want 2:\n%s", lines, g.log)
 	}
 }
+
+func TestPortsOfTheGreediestClient(t *testing.T) {
+	g := newGateway(t)
+	greedy, other := g.loggedIn(), g.loggedInFrom(otherClient)
+	second := g.loggedIn()
+	for _, d := range []*dialogue{greedy, second, other} {
+		d.passive()
+	}
+	g.showShares()
+	if n := testutil.ToFloat64(g.Metrics.portsClient.WithLabelValues("files")); n != 2 {
+		t.Errorf("%v ports, want 2", n)
+	}
+	for _, d := range []*dialogue{greedy, second, other} {
+		d.leave()
+	}
+	g.showShares()
+	if n := testutil.ToFloat64(g.Metrics.portsClient.WithLabelValues("files")); n != 0 {
+		t.Errorf("%v ports, want none", n)
+	}
+}

@@ -197,6 +197,7 @@ func (s *Server) Run(ctx context.Context) error {
 			if now.After(nextProbe) {
 				s.probeBackends(ctx)
 				s.refreshCredentials()
+				s.showShares()
 				s.relays.tick(now)
 				nextProbe = time.Now().Add(probeEvery)
 			}
