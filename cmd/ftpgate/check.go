@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +21,8 @@ func newCheck() *cobra.Command {
 	var ruleset bool
 	c := command("check", "Validate a configuration: all errors at once",
 		"check reads a configuration and reports every error in it, each with its key and line.\n"+
-			"Of the host only the certificates and keys that it names are looked at. Nothing is changed.",
+			"Of the host only the certificates, keys and web_config files that it names are looked at. Nothing\n"+
+			"is changed.",
 		func(c *cobra.Command) error { return check(c, path, ruleset) })
 	configFlag(c, &path)
 	c.Flags().BoolVar(&ruleset, "ruleset", false, "print the nftables ruleset that run would install, to read")
@@ -34,6 +37,9 @@ func check(c *cobra.Command, path string, ruleset bool) error {
 	out := c.OutOrStdout()
 	if ruleset {
 		_, err := io.WriteString(out, nft.Ruleset(tableConfig(file), intercepts(file.Settings)...))
+		return err
+	}
+	if err := spell(checkWebConfigs(path, file), c.ErrOrStderr()); err != nil {
 		return err
 	}
 	if err := checkCredentials(file.Settings, path, c.ErrOrStderr()); err != nil {
@@ -90,6 +96,12 @@ func acceptRule(mark uint32) string {
 // load reads and checks a configuration. What is wrong with it is printed, a
 // line each.
 func load(path string, stderr io.Writer) (*config.File, error) {
+	file, err := read(path)
+	return file, spell(err, stderr)
+}
+
+// read is load without a word.
+func read(path string) (*config.File, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
@@ -98,10 +110,33 @@ func load(path string, stderr io.Writer) (*config.File, error) {
 	if len(problems) == 0 {
 		return file, nil
 	}
+	bad := &badConfig{summary: fmt.Sprintf("%s has %s; nothing was changed", path, counted(len(problems), "error"))}
 	for _, p := range problems {
-		fmt.Fprintln(stderr, p.In(path))
+		bad.problems = append(bad.problems, p.In(path))
 	}
-	return nil, fmt.Errorf("%s has %s; nothing was changed", path, counted(len(problems), "error"))
+	return nil, bad
+}
+
+// badConfig is everything that is wrong with a configuration.
+type badConfig struct {
+	problems []string // a line each
+	summary  string
+}
+
+func (b *badConfig) Error() string {
+	return strings.Join(append(slices.Clone(b.problems), b.summary), "\n")
+}
+
+// spell prints what is wrong with a configuration, and leaves the summary.
+func spell(err error, stderr io.Writer) error {
+	var bad *badConfig
+	if !errors.As(err, &bad) {
+		return err
+	}
+	for _, p := range bad.problems {
+		fmt.Fprintln(stderr, p)
+	}
+	return errors.New(bad.summary)
 }
 
 // tableConfig is what of a configuration the table in the kernel needs.

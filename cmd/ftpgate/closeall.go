@@ -1,42 +1,51 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 
+	"ftpgate/internal/show"
 	"ftpgate/nft"
+	"ftpgate/proxy/api"
 
 	"github.com/spf13/cobra"
 )
 
-const defaultSocket = "/run/ftpgate/admin.sock"
-
 func newCloseAll() *cobra.Command {
-	var socket, table string
+	var a client
+	var table string
 	c := command("close-all", "Emergency: close every pinhole, with or without a daemon",
 		"close-all closes every pinhole at once. Transfers that have begun go on; sessions go on too, and\n"+
 			"their next transfers set up new ones: stop the daemon first if none may come.",
 		func(c *cobra.Command) error {
-			n, err := closeAll(socket, table)
+			err := ask(c, &a, http.MethodPost, "/close-all", nil, closed)
+			if !errors.Is(err, errNoDaemon) {
+				return err // the daemon alone may write to a table that it owns
+			}
+			n, err := closeOrphans(a.socket, table)
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "closed %s\n", counted(n, "pinhole"))
-			return err
+			answer := api.Closed{Closed: n}
+			if a.json {
+				return json.NewEncoder(c.OutOrStdout()).Encode(answer)
+			}
+			return closed(a.screen(c.OutOrStdout()), answer)
 		})
-	c.Flags().StringVar(&socket, "socket", defaultSocket, "admin.socket of the daemon, a `PATH`")
+	a.flags(c)
 	c.Flags().StringVar(&table, "table", nft.DefaultName, "nft.table of a daemon that is gone, a `NAME`")
 	return c
 }
 
-// closeAll asks the daemon: it alone may write to a table that it owns. Where
-// none answers, what a dead one left is closed here.
-func closeAll(socket, table string) (int, error) {
-	var answer closedAnswer
-	err := askDaemon(socket, "close-all", &answer)
-	if !errors.Is(err, errNoDaemon) {
-		return answer.Closed, err
-	}
+func closed(s show.Screen, answer api.Closed) error {
+	_, err := fmt.Fprintf(s.Out, "closed %s\n", counted(answer.Closed, "pinhole"))
+	return err
+}
+
+// closeOrphans closes what a daemon left that is dead.
+func closeOrphans(socket, table string) (int, error) {
 	n, err := nft.CloseOrphans(table)
 	var owned *nft.OwnedError
 	if errors.As(err, &owned) {

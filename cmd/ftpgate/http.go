@@ -4,43 +4,50 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"ftpgate/proxy"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
+	"ftpgate/proxy/admin"
+
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/errgroup"
+)
+
+// How long who uses a listener may take.
+const (
+	headerTimeout = 10 * time.Second // to ask
+	answerTimeout = time.Minute      // to take the answer, on TCP
+	idleTimeout   = 2 * time.Minute  // until the next request
 )
 
 // serveMetrics answers /metrics, /healthz and /readyz.
 func (d *daemon) serveMetrics(ctx context.Context, tasks *errgroup.Group) error {
-	at := d.file.Metrics.Listen
-	if !at.IsValid() {
-		return nil
-	}
-	l, err := net.Listen("tcp", at.String())
-	if err != nil {
-		return fmt.Errorf("metrics.listen: %w: write another address, or \"\" for none", err)
-	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", d.readyz)
-	serveHTTP(ctx, tasks, l, mux)
-	return nil
+	m := d.file.Metrics
+	return d.serveWeb(ctx, tasks, "metrics", m.Listen, m.WebConfig, mux)
+}
+
+// serveStatus answers the status page and the API that changes nothing.
+func (d *daemon) serveStatus(ctx context.Context, tasks *errgroup.Group) error {
+	a := d.file.Admin
+	names, err := certificateNames(a.WebConfig)
+	if err != nil {
+		return fmt.Errorf("admin.web_config: %w", err)
+	}
+	return d.serveWeb(ctx, tasks, "admin", a.Listen, a.WebConfig, admin.New(admin.Options{Reader: &gateway{d}, Hosts: names}))
 }
 
 // readyz is 200 when sessions can be served and transfers can pass, else 503
 // with the reasons in the body.
 func (d *daemon) readyz(w http.ResponseWriter, _ *http.Request) {
-	why := append(d.server.Ready(), notForwarding(d.server.Settings())...)
-	if err := d.table.Intact(); err != nil {
-		why = append(why, err)
-	}
-	if len(why) == 0 && !d.admitted.Load() {
-		why = append(why, proxy.ErrStarting)
-	}
+	why := d.notReady()
 	if len(why) == 0 {
 		fmt.Fprintln(w, "ready")
 		return
@@ -51,17 +58,49 @@ func (d *daemon) readyz(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// serveHTTP serves until ctx ends.
-func serveHTTP(ctx context.Context, tasks *errgroup.Group, l net.Listener, h http.Handler) {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+// serveWeb serves on an address of the table of the configuration, if it has one.
+func (d *daemon) serveWeb(ctx context.Context, tasks *errgroup.Group, table string, at netip.AddrPort, config string, h http.Handler) error {
+	if !at.IsValid() {
+		return nil
+	}
+	l, err := net.Listen("tcp", at.String())
+	if err != nil {
+		return fmt.Errorf("%s.listen: %w: write another address, or \"\" for none", table, err)
+	}
+	webServer{
+		Server: &http.Server{
+			Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: answerTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
+			ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug), // strangers' handshakes
+		},
+		config: config, log: d.log.With("listener", table),
+	}.serve(ctx, tasks, l)
+	return nil
+}
+
+// webServer serves HTTP on one listener; with a config for exporter-toolkit, as
+// that says.
+type webServer struct {
+	*http.Server
+	config string
+	log    *slog.Logger // of exporter-toolkit
+}
+
+// serve serves until ctx ends.
+func (s webServer) serve(ctx context.Context, tasks *errgroup.Group, l net.Listener) {
 	tasks.Go(func() error {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return err
+		var err error
+		if s.config == "" {
+			err = s.Serve(l)
+		} else {
+			err = web.Serve(l, s.Server, &web.FlagConfig{WebConfigFile: &s.config}, s.log)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			return errors.Join(err, l.Close())
 		}
 		return nil
 	})
 	tasks.Go(func() error {
 		<-ctx.Done()
-		return server.Close()
+		return s.Close()
 	})
 }

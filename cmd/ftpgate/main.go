@@ -29,6 +29,11 @@ type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
 
+// usage marks a command line that a command does not take.
+type usage struct{ error }
+
+func usagef(format string, args ...any) error { return usage{fmt.Errorf(format, args...)} }
+
 // execute runs one command line and returns the exit status.
 func execute(args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
@@ -62,19 +67,29 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newCheck(), newDoctor(), newDemo(), newCloseAll(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newDoctor(), newDemo(), newReplay(),
+		newStatus(), newSessions(), newPinholes(), newFailures(), newExplain(), newTrace(),
+		newKill(), newDrain(), newUndrain(), newReload(), newCloseAll(), newVersion())
 	return root
 }
 
-// command returns a cobra command without arguments whose errors are failures.
+// command returns a cobra command without arguments. Its errors are failures,
+// but for those of usagef.
 func command(use, short, long string, run func(c *cobra.Command) error) *cobra.Command {
+	return commandArgs(use, short, long, cobra.NoArgs, func(c *cobra.Command, _ []string) error { return run(c) })
+}
+
+// commandArgs is command for one with arguments.
+func commandArgs(use, short, long string, args cobra.PositionalArgs, run cobra.PositionalArgs) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Long: long, Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := run(c); err != nil {
-				return failure{err}
+		Use: use, Short: short, Long: long, Args: args,
+		RunE: func(c *cobra.Command, args []string) error {
+			err := run(c, args)
+			var wrong usage
+			if err == nil || errors.As(err, &wrong) {
+				return err
 			}
-			return nil
+			return failure{err}
 		},
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"ftpgate/nft"
 	"ftpgate/nft/conntrack"
+	"ftpgate/proxy/audit"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -41,6 +42,13 @@ func newDaemonMetrics(r *prometheus.Registry) *daemonMetrics {
 	r.MustRegister(info, m.reloadGood, m.reloadTime, resyncs, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// watchAudit counts what no audit file has.
+func (m *daemonMetrics) watchAudit(l *audit.Log) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "ftpgate_audit_dropped_total", Help: "Audit events that could not be written.",
+	}, func() float64 { return float64(l.Dropped()) }))
 }
 
 // acceptRules shows in which chains of accept_in our rule is, as it was last seen.

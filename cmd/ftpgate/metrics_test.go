@@ -23,6 +23,7 @@ func exposed(t *testing.T) *prometheus.Registry {
 	m := newDaemonMetrics(r)
 	m.reloaded(true, time.Unix(1, 0))
 	m.watchConntrack(&conntrack.Listener{})
+	m.watchAudit(nil)
 	server := proxy.NewServer(proxy.Options{Metrics: proxy.NewMetrics(r), Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(server.Drain)
 	if err := server.Reload(proxy.Settings{Services: []proxy.Service{{

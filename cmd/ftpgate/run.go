@@ -18,6 +18,7 @@ import (
 	"ftpgate/nft"
 	"ftpgate/nft/conntrack"
 	"ftpgate/proxy"
+	"ftpgate/proxy/audit"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -44,19 +45,30 @@ type daemon struct {
 	metrics *daemonMetrics
 	table   *nft.Table
 	flows   *conntrack.Conn
+	audit   *audit.Log
 	server  *proxy.Server
+
+	started   time.Time
+	loaded    atomic.Int64 // when file was, in nanoseconds
+	reloads   chan reloadRequest
+	goingDown chan struct{} // closed when no reload is taken any more
 
 	admitted   atomic.Bool // the table knows what it must of the configuration
 	routed     atomic.Bool // the return route of transparent connections is ours to take down
 	routeMark  uint32      // of it; a reload changes neither
 	routeTable int
+	tableName  string // as little
 }
 
 func run(path string, stderr io.Writer) (err error) {
-	d := &daemon{path: path, stderr: stderr}
+	d := &daemon{path: path, stderr: stderr, started: time.Now(), reloads: make(chan reloadRequest), goingDown: make(chan struct{})}
 	if d.file, err = load(path, stderr); err != nil {
 		return err
 	}
+	if err := spell(checkWebConfigs(path, d.file), stderr); err != nil {
+		return err
+	}
+	d.loaded.Store(time.Now().UnixNano())
 	d.log = newLogger(d.file, &d.level, stderr)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
@@ -79,9 +91,13 @@ func newLogger(file *config.File, level *slog.LevelVar, w io.Writer) *slog.Logge
 // open takes what the daemon needs of the kernel, the table first: without it
 // there is no use in listening.
 func (d *daemon) open() (err error) {
-	d.routeMark, d.routeTable = d.file.NFT.RouteMark, d.file.NFT.RouteTable
+	d.routeMark, d.routeTable, d.tableName = d.file.NFT.RouteMark, d.file.NFT.RouteTable, d.file.NFT.Table
+	if d.audit, err = audit.Open(auditOptions(d.file, d.log)); err != nil {
+		return err
+	}
 	registry := prometheus.NewRegistry()
 	d.metrics = newDaemonMetrics(registry)
+	d.metrics.watchAudit(d.audit)
 	table := tableConfig(d.file)
 	table.Logger = d.log
 	if d.table, err = nft.Open(table); err != nil {
@@ -96,7 +112,7 @@ func (d *daemon) open() (err error) {
 	}
 	d.server = proxy.NewServer(proxy.Options{
 		Firewall: d.table, Flows: d.flows, Mark: d.file.NFT.Mark,
-		Metrics: proxy.NewMetrics(registry), Logger: d.log,
+		Metrics: proxy.NewMetrics(registry), Logger: d.log, Audit: d.audit,
 	})
 	relay, err := d.server.ListenRelay()
 	if err != nil {
@@ -116,6 +132,7 @@ func (d *daemon) serve(signals <-chan os.Signal) error {
 	}
 	d.announce()
 	err := d.wait(ctx, signals)
+	close(d.goingDown)
 	notify("STOPPING=1")
 	d.drain(signals)
 	stop()
@@ -134,7 +151,10 @@ func (d *daemon) listen(ctx context.Context, tasks *errgroup.Group) error {
 	if err := d.serveMetrics(ctx, tasks); err != nil {
 		return err
 	}
-	if err := d.serveAdmin(ctx, tasks); err != nil {
+	if err := d.serveStatus(ctx, tasks); err != nil {
+		return err
+	}
+	if err := d.serveControl(ctx, tasks); err != nil {
 		return err
 	}
 	tasks.Go(func() error { return d.server.Run(ctx) })
@@ -177,7 +197,8 @@ func (d *daemon) tuneMemory() {
 	}
 }
 
-// wait handles signals until one of them, or a task's failure, ends the daemon.
+// wait handles signals and reloads until a signal, or a task's failure, ends the
+// daemon.
 func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) error {
 	for {
 		select {
@@ -188,9 +209,9 @@ func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) error {
 				d.log.Info("going down; running transfers may end", "signal", sig.String())
 				return nil
 			}
-			notify("RELOADING=1")
-			d.reload()
-			notify("READY=1")
+			_ = d.reload(unknownUID) // it has said what was wrong
+		case r := <-d.reloads:
+			r.answer <- d.reload(r.uid)
 		}
 	}
 }
@@ -229,5 +250,6 @@ func (d *daemon) close() error {
 	if d.table != nil {
 		errs = append(errs, d.table.Release())
 	}
+	errs = append(errs, d.audit.Close())
 	return errors.Join(errs...)
 }

@@ -180,6 +180,7 @@ limits = { sessions = 10, sessions_per_client = 2, new_per_client = "7/h", exemp
 		SourceAddress:     netip.MustParseAddr("fd00:10::1"),
 		Strict:            true,
 		Cut:               true,
+		OnlyAudited:       true,
 		Timeouts: proxy.Timeouts{
 			Connect: time.Second, Greeting: 2 * time.Second, Login: 3 * time.Second, Idle: 4 * time.Hour,
 			Pinhole: 1500 * time.Millisecond, TransferStart: 1500 * time.Millisecond, Drain: 90 * time.Minute,
@@ -191,6 +192,7 @@ limits = { sessions = 10, sessions_per_client = 2, new_per_client = "7/h", exemp
 	b.Name = "b"
 	b.Listen = []netip.AddrPort{netip.MustParseAddrPort("198.51.100.1:2121")}
 	b.Active = false
+	b.OnlyAudited = true
 	b.Limits = proxy.Limits{
 		Sessions: 10, SessionsPerClient: 2, NewPerClient: proxy.Rate{Count: 7, Per: time.Hour},
 		Exempt: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},

@@ -62,7 +62,8 @@ func (r *reader) failed(key string) bool {
 	})
 }
 
-// file reads the tables of the daemon first: services inherit [limits].
+// file reads the tables of the daemon first: services inherit [limits], and
+// what [audit] says of sessions.
 func (r *reader) file(tree map[string]any) *File {
 	f := &File{}
 	services, ok := tree[serviceTable]
@@ -72,7 +73,7 @@ func (r *reader) file(tree map[string]any) *File {
 	}
 	r.table(place{file: f}, "", "", tree)
 	for i, t := range r.services(services, ok) {
-		s := proxy.Service{Limits: f.Settings.Limits}
+		s := proxy.Service{Limits: f.Settings.Limits, OnlyAudited: f.Audit.Refuse}
 		if t != nil {
 			r.table(place{file: f, service: &s}, serviceTable, element(serviceTable, i), t)
 		}
