@@ -234,27 +234,28 @@ func (f *file) change(fresh *output, within time.Duration) error {
 	}
 }
 
-// close writes what is queued, for as long as it may, and ends run. No event may
-// be put any more.
-func (f *file) close(within time.Duration) error {
-	close(f.ending)
+// end has run write what is queued, and end. No event may be put any more.
+func (f *file) end() { close(f.ending) }
+
+// wait waits until run has ended, or until a time has come.
+func (f *file) wait(until time.Time) error {
 	select {
 	case <-f.ended:
 		return nil
-	case <-time.After(within):
+	case <-time.After(time.Until(until)):
 	}
 	f.out.Load().interrupt()
 	select {
 	case <-f.ended:
 		return nil
-	case <-time.After(within / 10):
+	case <-time.After(patience / 10):
 	}
 	// run is left behind in a system call that nothing ends.
 	f.giveUp(f.batched.Load() + int64(len(f.queue)))
 	return fmt.Errorf("%s: write %s: it does not end", f.key, f.path)
 }
 
-// giveUp counts events that will not be written, as close and run may both find.
+// giveUp counts events that will not be written, as wait and run may both find.
 func (f *file) giveUp(n int64) {
 	if n > 0 && f.given.CompareAndSwap(false, true) {
 		f.lost.Add(uint64(n))

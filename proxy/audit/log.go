@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,10 +159,11 @@ func (l *Log) replace(at **file, key string, out *output, encode func([]byte, Ev
 	l.mu.Lock()
 	*at = fresh
 	l.mu.Unlock()
-	if old != nil {
-		return old.close(patience)
+	if old == nil {
+		return nil
 	}
-	return nil
+	old.end()
+	return old.wait(time.Now().Add(patience))
 }
 
 // Close writes what is queued, and waits for that no longer than some seconds.
@@ -177,11 +179,14 @@ func (l *Log) Close() error {
 	files := []*file{l.json, l.xferlog}
 	l.json, l.xferlog = nil, nil
 	l.mu.Unlock()
+	files = slices.DeleteFunc(files, func(f *file) bool { return f == nil })
+	for _, f := range files {
+		f.end()
+	}
+	until := time.Now().Add(patience)
 	var errs []error
 	for _, f := range files {
-		if f != nil {
-			errs = append(errs, f.close(patience))
-		}
+		errs = append(errs, f.wait(until))
 	}
 	return errors.Join(errs...)
 }

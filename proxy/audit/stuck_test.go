@@ -136,3 +136,22 @@ func TestCloseDoesNotWaitForever(t *testing.T) {
 		t.Errorf("%d lines and %d dropped, want %d in all", n, l.Dropped(), written)
 	}
 }
+
+// TestCloseWaitsOnceForBoth: two files that stand still take no longer than one.
+func TestCloseWaitsOnceForBoth(t *testing.T) {
+	t.Parallel()
+	json, xferlog := fifo(t), fifo(t)
+	reader(t, json)
+	reader(t, xferlog)
+	l, _ := open(t, Options{JSON: json, Xferlog: xferlog})
+	for n := range 2000 { // more than a FIFO holds
+		l.Write(numbered(n))
+	}
+	began := time.Now()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took < patience || took > 2*patience { // one after the other would take longer
+		t.Errorf("close took %v, want %v", took, patience)
+	}
+}
