@@ -1,5 +1,5 @@
 // Command fetch gets what the end-to-end tests run, from Debian's packages into the cache folder of the repository: FTP
-// servers and clients, and a browser. It is fast when they are there.
+// servers and clients, a browser, and Prometheus. It is fast when they are there.
 package main
 
 import (
@@ -27,6 +27,12 @@ func run(ctx context.Context) error {
 		return err
 	}
 	if _, err := debian.Fetch(ctx, dir, os.Stderr); err != nil {
+		return err
+	}
+	if dir, err = debian.PrometheusDir(); err != nil {
+		return err
+	}
+	if _, err := debian.FetchSet(ctx, debian.Prometheus, dir, os.Stderr); err != nil {
 		return err
 	}
 	// Not every release has the browser as a package, and only the tests of the status page need it.
