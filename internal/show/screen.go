@@ -59,8 +59,16 @@ func (s Screen) at(t time.Time) string {
 	return t.Format(time.DateTime)
 }
 
-// ago is how long before now a time was.
-func (s Screen) ago(t time.Time) string { return Span(s.Now.Sub(t)) + " ago" }
+// ago is how long before now a time was: "3m ago" where a table has 3m00s.
+func (s Screen) ago(t time.Time) string {
+	span := Span(s.Now.Sub(t))
+	for _, nothing := range []string{"m00s", "h00m", "d00h"} {
+		if whole, ok := strings.CutSuffix(span, nothing[1:]); ok && strings.HasSuffix(span, nothing) {
+			span = whole
+		}
+	}
+	return span + " ago"
+}
 
 // Printable escapes what is not: bytes as \xNN, as the daemon does, and others
 // as Go does. Among those are the marks that turn the direction of a line.
