@@ -28,6 +28,9 @@
 // that. An element of leased4 outlives its pinhole, so that the next one there
 // need not write it again.
 //
+// Cut deletes a connection's flow and puts what it had dialled into cut4, by which
+// pre takes what still comes of it to this host.
+//
 // SetRelay names ports at which only pinholes arrive: the last rule of enter
 // drops whoever dials them at an address of this host.
 //

@@ -40,7 +40,7 @@ var families = [2]family{
 func (f *family) words() uint32 { return f.addr.Bytes / 4 }
 
 // halfMaps are the maps of one family.
-type halfMaps struct{ dnat, active, via, out, listen, passVia, passTo, passing, leased, stray *nftables.Set }
+type halfMaps struct{ dnat, active, via, out, listen, passVia, passTo, passing, leased, stray, cut *nftables.Set }
 
 // Chains for passes: passChain has rules for each limit, takeChain is where they
 // lead.
@@ -99,6 +99,7 @@ func newRuleset(name string, mark uint32, timeout time.Duration, flags nftables.
 func (r *ruleset) baseChains(enter, leave string) {
 	ours := append(r.marked(), jump(leave))
 	pre := r.base("pre", nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest-1)
+	r.cutRules(pre)
 	r.rule(pre, jump(enter))
 	r.strayRules(pre)
 	r.rule(pre, jump(interceptChain))
@@ -166,6 +167,7 @@ func (r *ruleset) newHalf(f *family) halfMaps {
 	h.passTo.IsMap, h.passTo.DataType = true, concat([]nftables.SetDatatype{port, f.addr})
 	h.out.IsMap, h.out.DataType = true, f.addr
 	h.leased, h.stray = r.newStrays(f)
+	h.cut = r.newCut(f)
 	return h
 }
 
@@ -174,7 +176,7 @@ func (r *ruleset) sets() []*nftables.Set {
 	s := make([]*nftables.Set, 0, 24)
 	for i := range r.halves {
 		h := &r.halves[i]
-		s = append(s, h.dnat, h.active, h.via, h.out, h.listen, h.passVia, h.passTo, h.passing, h.leased, h.stray)
+		s = append(s, h.dnat, h.active, h.via, h.out, h.listen, h.passVia, h.passTo, h.passing, h.leased, h.stray, h.cut)
 	}
 	s = append(s, r.listenPort, r.relayPort)
 	for _, flows := range slices.Sorted(maps.Keys(r.limits)) {

@@ -107,10 +107,10 @@ func strayText() []string {
 	}
 }
 
-// notes reports whether a set has to do with strays, and so lets nobody in.
+// notes reports whether a set lets nobody in, and says what to note or to refuse.
 func notes(s *nftables.Set) bool {
 	switch s.Name {
-	case "leased4", "leased6", "stray4", "stray6":
+	case "leased4", "leased6", "stray4", "stray6", "cut4", "cut6":
 		return true
 	}
 	return false

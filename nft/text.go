@@ -37,8 +37,8 @@ func Ruleset(cfg Config, intercepts ...Intercept) string {
 	b.WriteString(chainText(wideChain))
 	b.WriteString(chainText(wideUsedChain))
 	b.WriteString(intercept)
-	b.WriteString(chainText("pre", slices.Concat([]string{"type nat hook prerouting priority dstnat - 1; policy accept;", "jump enter"},
-		strayText(), []string{"jump " + interceptChain})...))
+	b.WriteString(chainText("pre", slices.Concat([]string{"type nat hook prerouting priority dstnat - 1; policy accept;"},
+		cutText(), []string{"jump enter"}, strayText(), []string{"jump " + interceptChain})...))
 	b.WriteString(chainText("output", "type nat hook output priority -101; policy accept;", "jump enter"))
 	b.WriteString(chainText("post", slices.Concat([]string{"type nat hook postrouting priority srcnat - 1; policy accept;", ours},
 		keepDialledText(intercepts))...))

@@ -47,7 +47,7 @@ func (c *Conn) Get(orig Tuple) (Flow, error) { return c.get(orig, ctaTupleOrig) 
 func (c *Conn) GetReply(reply Tuple) (Flow, error) { return c.get(reply, ctaTupleReply) }
 
 func (c *Conn) get(t Tuple, attr uint16) (Flow, error) {
-	t = t.plain()
+	t = t.Plain()
 	m, err := request(msgGet, 0, t.Src.Addr(), func(ae *netlink.AttributeEncoder) { t.encode(ae, attr) })
 	if err != nil {
 		return Flow{}, fmt.Errorf("get flow %v: %w", t, err)
@@ -110,12 +110,13 @@ func (c *Conn) execute(m netlink.Message) ([]netlink.Message, error) {
 
 // Delete removes the flow that began with the tuple; it may be missing. A
 // connection whose flow is deleted is cut, if its addresses are translated.
-func (c *Conn) Delete(orig Tuple) error { return c.delete(orig.plain(), 0) }
+func (c *Conn) Delete(orig Tuple) error { return c.delete(orig.Plain(), 0) }
 
-// Cut is Delete for one flow: another that has taken its tuple since, and so
-// another id, stays.
+// Cut is Delete for one flow: another that has taken its tuple since, and so has
+// another id, stays. Who sends comes to an end by it only if nothing gives the
+// flow's addresses to what is sent next: nft.Table.Cut sees to that.
 func (c *Conn) Cut(orig Tuple, id uint32) error {
-	orig = orig.plain()
+	orig = orig.Plain()
 	if id == 0 {
 		return fmt.Errorf("cut flow %v: 0 is no id", orig)
 	}
@@ -198,7 +199,8 @@ func EnableAccounting() error {
 	return nil
 }
 
-func (t Tuple) plain() Tuple {
+// Plain returns the tuple as conntrack has it: without IPv4 addresses in IPv6.
+func (t Tuple) Plain() Tuple {
 	return Tuple{
 		Src: netip.AddrPortFrom(t.Src.Addr().Unmap().WithZone(""), t.Src.Port()),
 		Dst: netip.AddrPortFrom(t.Dst.Addr().Unmap().WithZone(""), t.Dst.Port()),

@@ -12,9 +12,9 @@ const (
 // the bits, brief only those of translated flows. Conntrack sends each event in
 // a message of its own, and leaves out a mark of 0.
 func eventFilter(mark uint32, brief bool) ([]bpf.RawInstruction, error) {
-	program := hasBits(ctaMark, mark)
+	program := hasAll(ctaMark, mark)
 	if brief {
-		program = append(program, hasBits(ctaStatus, uint32(DNAT))...)
+		program = append(program, hasAny(ctaStatus, uint32(translated))...)
 	}
 	return bpf.Assemble(ending(program))
 }
@@ -22,8 +22,17 @@ func eventFilter(mark uint32, brief bool) ([]bpf.RawInstruction, error) {
 // refuse is where a jump goes that decides. ending puts the distance in its place.
 const refuse = 0xff
 
-// hasBits goes on where a 32-bit attribute in network order has all the bits.
-func hasBits(attribute, bits uint32) []bpf.Instruction {
+// hasAll goes on where an attribute has all the bits, hasAny where it has some.
+func hasAll(attribute, bits uint32) []bpf.Instruction {
+	return append(loadBits(attribute, bits), bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: bits, SkipTrue: refuse})
+}
+
+func hasAny(attribute, bits uint32) []bpf.Instruction {
+	return append(loadBits(attribute, bits), bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: refuse})
+}
+
+// loadBits loads some bits of a 32-bit attribute in network order, which must be there.
+func loadBits(attribute, bits uint32) []bpf.Instruction {
 	return []bpf.Instruction{
 		bpf.LoadConstant{Dst: bpf.RegA, Val: attributes},
 		bpf.LoadConstant{Dst: bpf.RegX, Val: attribute},
@@ -32,7 +41,6 @@ func hasBits(attribute, bits uint32) []bpf.Instruction {
 		bpf.TAX{},
 		bpf.LoadIndirect{Off: attrHeader, Size: 4},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: bits},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: bits, SkipTrue: refuse},
 	}
 }
 

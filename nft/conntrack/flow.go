@@ -53,6 +53,8 @@ const (
 	Assured   Status = 1 << 2 // the handshake was completed
 	SNAT      Status = 1 << 4 // the source is translated
 	DNAT      Status = 1 << 5 // the destination is translated
+
+	translated = SNAT | DNAT
 )
 
 // TCPState is how far a connection has come, as its packets show it.

@@ -86,8 +86,17 @@ func addrOf(a net.Addr) netip.AddrPort {
 
 // passive is a pinhole for the client to a listener of the server.
 func (s *scene) passive(port uint16, ln net.Listener) nft.Pinhole {
-	return nft.Pinhole{From: s.client, At: netip.AddrPortFrom(s.wan, port), To: addrOf(ln.Addr()),
-		Source: netip.AddrPortFrom(s.lan, 0)}
+	return s.pinhole(port, addrOf(ln.Addr()))
+}
+
+func (s *scene) pinhole(port uint16, to netip.AddrPort) nft.Pinhole {
+	return nft.Pinhole{From: s.client, At: netip.AddrPortFrom(s.wan, port), To: to, Source: netip.AddrPortFrom(s.lan, 0)}
+}
+
+// outward is a pinhole for the server, as a client inside, to a listener of the
+// client, as a server abroad.
+func (s *scene) outward(ln net.Listener) nft.Pinhole {
+	return nft.Pinhole{From: s.server, At: addrOf(ln.Addr()), To: addrOf(ln.Addr()), Source: netip.AddrPortFrom(s.wan, 0)}
 }
 
 // through opens the pinhole and connects through it.
@@ -198,7 +207,7 @@ func (s *scene) next(events <-chan conntrack.Event, t conntrack.EventType) connt
 
 func (s *scene) until(what string, done func() bool) {
 	s.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for tick := time.NewTicker(2 * time.Millisecond); !done(); <-tick.C {
 		if time.Now().After(deadline) {
 			s.Fatalf("waited in vain: %s", what)

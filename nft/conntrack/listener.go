@@ -59,12 +59,13 @@ type ListenConfig struct {
 	// comes at once all the same, and not again. 0: reaped like the others.
 	Linger time.Duration
 
-	// Brief delivers New alone, and of translated flows alone. An event costs
-	// the kernel and us as much as a packet, and a flow has seven of them. All
-	// marked flows are read every Sweep instead, 0 being 2 seconds, for Reap and
-	// for Swept; less often where that takes long, so that it never costs more
-	// than 2 % of a processor. Reap deletes an ended flow that it sees for the
-	// second time: whoever hears of an end has a while to Get the counters.
+	// Brief delivers New alone, and of translated flows alone: who knocks at a
+	// control listener raises none. An event costs the kernel and us as much as a
+	// packet, and a flow has seven of them. All marked flows are read every Sweep
+	// instead, 0 being 2 seconds, for Reap and for Swept; less often where that
+	// takes long, so that it never costs more than 2 % of a processor. Reap
+	// deletes an ended flow that it sees for the second time: whoever hears of an
+	// end has a while to Get the counters.
 	Brief bool
 	Sweep time.Duration
 
@@ -223,7 +224,7 @@ func (l *Listener) deliver(m netlink.Message, f func(Event)) error {
 // ourselves are marked too, but not translated: they are left to the kernel.
 func (l *Listener) reap(flow Flow, f func(Event)) error {
 	switch {
-	case !l.cfg.Reap || l.cfg.Brief || !flow.State.Over() || flow.Status&DNAT == 0 || l.ended.has(flow.ID):
+	case !l.cfg.Reap || l.cfg.Brief || !flow.State.Over() || flow.Status&translated == 0 || l.ended.has(flow.ID):
 		return nil
 	case l.cfg.Linger == 0 || !flow.AcceptorClosed || flow.State != TimeWait:
 		return l.remove(flow.Orig, flow.ID)

@@ -129,6 +129,18 @@ func TestBrief(t *testing.T) {
 		if _, err := s.dial().Get(lingers); err != nil {
 			t.Errorf("the flow that the other side remembers: %v", err)
 		}
+
+		abroad := s.listen(s.Client, s.client)
+		dialled, accepted = s.through(s.Server, s.outward(abroad), abroad)
+		s.send(10, dialled, accepted)
+		e := <-events
+		if e.Orig.Dst != addrOf(abroad.Addr()) || e.Status&conntrack.DNAT != 0 {
+			t.Errorf("%+v: want the flow whose source alone is translated", e)
+		}
+		s.until("that flow is removed", func() bool {
+			_, err := s.dial().Get(e.Orig)
+			return errors.Is(err, conntrack.ErrNotFound)
+		})
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/mdlayher/netlink"
 )
@@ -18,6 +19,10 @@ func sample(t testing.TB, addr string) []byte {
 		ae.Uint32(ctaStatus, uint32(DNAT))
 		ae.Uint32(ctaMark, 0x400)
 		ae.Uint32(ctaID, 7)
+		ae.Nested(ctaHelp, func(ae *netlink.AttributeEncoder) error {
+			ae.String(ctaHelpName, "ftp")
+			return nil
+		})
 		ae.Nested(ctaProtoInfo, func(ae *netlink.AttributeEncoder) error {
 			ae.Nested(ctaProtoInfoTCP, func(ae *netlink.AttributeEncoder) error {
 				ae.Uint8(ctaTCPState, uint8(TimeWait))
@@ -44,7 +49,7 @@ func TestParse(t *testing.T) {
 	for _, addr := range []string{"198.51.100.7:50000", "[2001:db8:1::7]:50000"} {
 		ap := netip.MustParseAddrPort(addr)
 		want := Flow{Orig: Tuple{ap, ap}, Reply: Tuple{ap, ap}, Mark: 0x400, Status: DNAT, State: TimeWait,
-			Bytes: [2]uint64{1 << 40, 1 << 40}, Packets: [2]uint64{3, 3}, ID: 7, AcceptorClosed: true}
+			Bytes: [2]uint64{1 << 40, 1 << 40}, Packets: [2]uint64{3, 3}, ID: 7, Helper: "ftp", AcceptorClosed: true}
 		b := sample(t, addr)
 		if got, err := parse(b); err != nil || got != want {
 			t.Errorf("got %+v, %v; want %+v", got, err, want)
@@ -95,4 +100,18 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("an error of no class: %v", err)
 		}
 	})
+}
+
+// However large the table is, sweeping takes no more than a fiftieth of the time.
+func TestSweepsMakePauses(t *testing.T) {
+	for _, test := range []struct{ took, want time.Duration }{
+		{0, 2 * time.Second},
+		{40 * time.Millisecond, 2 * time.Second},
+		{100 * time.Millisecond, 5 * time.Second},
+		{2 * time.Second, 100 * time.Second},
+	} {
+		if got := pause(2*time.Second, test.took); got != test.want {
+			t.Errorf("after a sweep of %v the next is %v from its beginning, want %v", test.took, got, test.want)
+		}
+	}
 }

@@ -38,7 +38,7 @@ func (l *Listener) sweep(now time.Time) error {
 	}
 	over := map[uint32]time.Time{}
 	for _, f := range flows {
-		if !f.State.Over() || f.Status&DNAT == 0 {
+		if !f.State.Over() || f.Status&translated == 0 {
 			continue
 		}
 		seen, known := l.over[f.ID]
