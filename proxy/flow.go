@@ -132,17 +132,20 @@ func (f *flow) answer() cause.Answer {
 }
 
 // account counts what a relay has carried since the last time, and returns all
-// that it has carried in the direction of a transfer.
+// that it has carried, by the directions of flow.
 func (r *relayed) account() (all [2]uint64) {
 	joined := r.joined.Load()
 	if joined == nil {
 		return all
 	}
-	p := r.pinhole
+	r.counting.Lock()
+	defer r.counting.Unlock()
+	known := alg.Direction(r.pinhole.direction.Load()) != 0 // what it is for; else it is counted later
 	for way, side := range r.sides() {
 		all[way] = uint64(joined.CarriedFrom(side))
-		if before := r.told[way].Swap(all[way]); all[way] > before && alg.Direction(p.direction.Load()) != 0 {
-			p.add(way, all[way]-before)
+		if known {
+			r.pinhole.add(way, all[way]-r.told[way])
+			r.told[way] = all[way]
 		}
 	}
 	return all

@@ -228,6 +228,23 @@ func (l *ledger) opened(p *pinhole, c conntrack.Flow, now time.Time) {
 // own that are missing have ended unseen.
 func (s *Server) Swept(flows []conntrack.Flow) { s.ledger.swept(flows, time.Now()) }
 
+// Resync is Swept after events were lost: connections that nobody has told of
+// are found among the flows, those that have ended too.
+func (s *Server) Resync(flows []conntrack.Flow) {
+	for _, f := range flows {
+		if f.Status&conntrack.DNAT != 0 && !s.ledger.knows(f.ID) {
+			s.Connected(f)
+		}
+	}
+	s.Swept(flows)
+}
+
+func (l *ledger) knows(id uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flows[id] != nil
+}
+
 func (l *ledger) swept(flows []conntrack.Flow, now time.Time) {
 	there := make(map[uint32]struct{}, len(flows))
 	l.mu.Lock()

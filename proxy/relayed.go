@@ -32,15 +32,16 @@ type relayed struct {
 	isCut         bool
 	first, second audit.Flow
 
-	joined  atomic.Pointer[relay.Relay] // both halves are there, with their TLS
-	isOver  atomic.Bool
-	began   time.Time
-	arrived uint64           // bytes from both sides, as the kernel counts them; like movedAt, seen by the sweep
-	movedAt time.Time        // when that was last another number
-	told    [2]atomic.Uint64 // payload that the meters know of, by the directions of flow
-	taken   [2]uint64        // payload that records of transfers have; belongs to the ledger
-	ended   [2]bool          // what came from a side is at its end; belongs to the session's lock
-	seen    struct {         // by the upkeep of relays
+	joined   atomic.Pointer[relay.Relay] // both halves are there, with their TLS
+	isOver   atomic.Bool
+	began    time.Time
+	arrived  uint64     // bytes from both sides, as the kernel counts them; like movedAt, seen by the sweep
+	movedAt  time.Time  // when that was last another number
+	counting sync.Mutex // guards told
+	told     [2]uint64  // payload that the meters know of, by the directions of flow
+	taken    [2]uint64  // payload that records of transfers have; belongs to the ledger
+	ended    [2]bool    // what came from a side is at its end; belongs to the session's lock
+	seen     struct {   // by the upkeep of relays
 		carried int64
 		at      time.Time
 	}

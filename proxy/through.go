@@ -85,6 +85,7 @@ func (s *session) resume(w *way) {
 	}
 	if s.phase == opaque { // the first of the two
 		s.setPhase(open)
+		s.awaited = nil // nobody here has seen what became of them
 		s.carryOut(s.machine.Resumed())
 	}
 }

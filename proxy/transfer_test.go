@@ -352,3 +352,21 @@ func TestThroughput(t *testing.T) {
 	d.reply("426 broken")
 	d.leave()
 }
+
+// News of a connection were lost, and it has ended since.
+func TestResync(t *testing.T) {
+	d := newGateway(t).loggedIn()
+	d.passive()
+	p := d.only()
+	c := admitted(p.rule.From, p.rule.At, p.rule.To)
+	c.State, c.Packets[1], c.Bytes[1] = conntrack.TimeWait, 2, 2*52+8+44
+	d.flows.carry(c)
+	d.command("RETR a")
+	d.reply("150 here")
+	d.Resync([]conntrack.Flow{c})
+	d.reply("226 done")
+	if got := d.transfers(1)[0]; got.Bytes != 44 || got.Connect < 0 {
+		t.Errorf("the record is %+v", got)
+	}
+	d.leave()
+}

@@ -19,11 +19,7 @@ func (d *daemon) listenConntrack() (*conntrack.Listener, error) {
 		Mark: d.file.NFT.Mark, Reap: true, Linger: lingers, Brief: true,
 		Swept: d.server.Swept,
 		Resync: func(flows []conntrack.Flow) {
-			for _, f := range flows {
-				if !f.State.Over() {
-					d.server.Connected(f)
-				}
-			}
+			d.server.Resync(flows)
 			d.log.Warn("conntrack events were lost; the state of all transfers was read again", "flows", len(flows))
 		},
 	})
