@@ -7,14 +7,14 @@ import (
 	"net/http"
 )
 
-// page has the status page: HTML, style and scripts as they are.
+// statusPage is the status page: HTML, style and scripts as they are.
 //
 //go:embed page
-var page embed.FS
+var statusPage embed.FS
 
 // servePage serves the files of the page, index.html as "/".
 func servePage(mux *http.ServeMux) {
-	files, err := fs.Sub(page, "page")
+	files, err := fs.Sub(statusPage, "page")
 	if err != nil {
 		panic(err) // only of a path that is not one
 	}
