@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"ftpgate/internal/config"
@@ -20,7 +21,7 @@ const unknownUID = -1
 func (d *daemon) acted(uid int, action, detail string, err error) {
 	e := audit.Admin{Time: time.Now(), UID: uid, Action: action, Detail: detail}
 	if err != nil {
-		e.Error = err.Error()
+		e.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	d.audit.Write(e)
 	d.log.Info("an administrator acted", "action", action, "detail", detail, "uid", uid, "error", e.Error)
