@@ -50,6 +50,17 @@ var (
 	ErrStarting = errors.New("starting: nothing is listened on yet")
 )
 
+// unaudited returns why a service takes nobody for want of an audit log, or nil.
+func (s *Server) unaudited(c *Service) error {
+	if !c.OnlyAudited {
+		return nil
+	}
+	if err := s.Audit.Failing(); err != nil {
+		return fmt.Errorf("new sessions are refused (audit.on_error = \"refuse\"): %w", err)
+	}
+	return nil
+}
+
 // Ready returns why the server cannot serve as it should, or nil.
 func (s *Server) Ready() []error {
 	s.mu.Lock()
@@ -64,6 +75,9 @@ func (s *Server) Ready() []error {
 		why = append(why, ErrStarting)
 	}
 	for _, c := range s.settings.Services {
+		if err := s.unaudited(&c); err != nil {
+			why = append(why, fmt.Errorf("service %s: %w", c.Name, err))
+		}
 		up := c.Mode == Forward
 		for _, b := range s.services[c.Name].backends {
 			up = up || b.up.Load()

@@ -46,3 +46,10 @@ func (g *gateway) transfers(n int) []audit.Transfer {
 	}
 	return all
 }
+
+// fail lets the auditor be unable to write from now on.
+func (f *fakeAuditor) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}

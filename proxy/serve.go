@@ -11,7 +11,7 @@ import (
 func (s *Server) serve(svc *service, conn *net.TCPConn) {
 	client := plain(conn.RemoteAddr())
 	now := time.Now()
-	if svc.OnlyAudited && s.Audit.Failing() != nil {
+	if s.unaudited(&svc.Service) != nil {
 		s.turnAway(svc, conn, unaudited)
 		return
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -368,5 +369,21 @@ func TestResync(t *testing.T) {
 	if got := d.transfers(1)[0]; got.Bytes != 44 || got.Connect < 0 {
 		t.Errorf("the record is %+v", got)
 	}
+	d.leave()
+}
+
+// audit.on_error = "refuse": nobody is served while nothing can be written down.
+func TestNobodyIsServedUnaudited(t *testing.T) {
+	g := newGateway(t, func(_ *Settings, s *Service) { s.OnlyAudited = true })
+	d := g.loggedIn()
+	g.audit.fail(errors.New("no space left"))
+	g.dial(clientAddr).want(strings.TrimSpace(refusalTexts[unaudited]))
+	if why := g.Ready(); len(why) != 1 || !strings.Contains(why[0].Error(), "no space left") {
+		t.Errorf("Ready says %v", why)
+	}
+	d.command("NOOP") // who is there stays
+	d.reply("200 ok")
+	g.audit.fail(nil)
+	g.loggedInFrom(otherClient).leave()
 	d.leave()
 }
