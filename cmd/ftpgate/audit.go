@@ -17,12 +17,11 @@ func auditOptions(file *config.File, log *slog.Logger) audit.Options {
 // unknownUID is that of who sends a signal.
 const unknownUID = -1
 
-// acted writes down what was done to the daemon, and by whom.
-func (d *daemon) acted(uid int, action, detail string, err error) {
+// record writes down what was done to the daemon, and by whom.
+func (d *daemon) record(uid int, action, detail string, err error) {
 	e := audit.Admin{Time: time.Now(), UID: uid, Action: action, Detail: detail}
 	if err != nil {
 		e.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	d.audit.Write(e)
-	d.log.Info("an administrator acted", "action", action, "detail", detail, "uid", uid, "error", e.Error)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func (g *gateway) Status() api.Status {
 	why := g.notReady()
 	st := api.Status{
 		Version: version, Now: time.Now(), Started: g.started,
-		Config: g.path, ConfigLoaded: time.Unix(0, g.loaded.Load()),
+		Config: g.absolute(), ConfigLoaded: time.Unix(0, g.loaded.Load()),
 		Table: g.tableName, TableOwned: g.table.Owned(),
 		Draining: g.server.Draining(), Ready: len(why) == 0,
 		SessionsLimit: g.server.SessionsLimit(), Relays: g.server.Relays(),
@@ -51,10 +52,18 @@ func (g *gateway) Status() api.Status {
 	return st
 }
 
+// absolute is the path of the configuration, wherever who asks may stand.
+func (g *gateway) absolute() string {
+	if path, err := filepath.Abs(g.path); err == nil {
+		return path
+	}
+	return g.path
+}
+
 // Kill ends sessions.
 func (g *gateway) Kill(ctx context.Context, f api.Filter) (api.Ended, error) {
 	ids, err := g.server.Kill(f)
-	g.acted(admin.UID(ctx), "kill", selected(f)+": "+counted(len(ids), "session"), err)
+	g.acted(ctx, "kill", selected(f)+": "+counted(len(ids), "session"), err)
 	return api.Ended{Sessions: ids}, err
 }
 
@@ -76,7 +85,7 @@ func selected(f api.Filter) string {
 func (g *gateway) Drain(ctx context.Context, on bool) (api.Drained, error) {
 	action := map[bool]string{true: "drain", false: "undrain"}[on]
 	n := g.server.SetDraining(on)
-	g.acted(admin.UID(ctx), action, counted(n, "session"), nil)
+	g.acted(ctx, action, counted(n, "session"), nil)
 	return api.Drained{Draining: on, Sessions: n}, nil
 }
 
@@ -97,7 +106,7 @@ func (g *gateway) Reload(ctx context.Context) error {
 func (g *gateway) CloseAll(ctx context.Context) (api.Closed, error) {
 	n, err := g.table.CloseAll()
 	g.server.CloseAll()
-	g.acted(admin.UID(ctx), "close-all", counted(n, "pinhole"), err)
+	g.acted(ctx, "close-all", counted(n, "pinhole"), err)
 	return api.Closed{Closed: n}, err
 }
 
@@ -106,6 +115,18 @@ func (g *gateway) Trace(ctx context.Context, client netip.Prefix, f func(api.Tra
 	g.log.Info("sessions are traced", "uid", admin.UID(ctx), "client", client.String())
 	defer g.log.Info("sessions are not traced any more", "uid", admin.UID(ctx), "client", client.String())
 	return g.server.Trace(ctx, client, f)
+}
+
+// acted writes down what was done, and by whom, and tells the log of it.
+func (g *gateway) acted(ctx context.Context, action, detail string, err error) {
+	uid := admin.UID(ctx)
+	g.record(uid, action, detail, err)
+	log := g.log.With("action", action, "detail", detail, "uid", uid)
+	if err != nil {
+		log.Error("an administrator's action went wrong", "error", err)
+		return
+	}
+	log.Info("an administrator acted")
 }
 
 // notReady says why sessions cannot be served or transfers not pass, or nil.

@@ -25,12 +25,12 @@ func (d *daemon) reload(uid int) error {
 	if err != nil {
 		// The log that was renamed is to be let go whatever the configuration says.
 		err = errors.Join(err, d.audit.Reopen())
-		d.log.Error("the configuration was not reloaded; the one before stays in force", "error", spell(err, d.stderr))
+		d.log.Error("the configuration was not reloaded; the one before stays in force", "uid", uid, "error", spell(err, d.stderr))
 	} else {
 		d.loaded.Store(time.Now().UnixNano())
-		d.log.Info("configuration reloaded", "services", len(d.file.Settings.Services))
+		d.log.Info("configuration reloaded", "uid", uid, "services", len(d.file.Settings.Services))
 	}
-	d.acted(uid, "reload", d.path, err)
+	d.record(uid, "reload", d.path, err)
 	return err
 }
 

@@ -148,7 +148,7 @@ func TestReloadThatNeedsARestart(t *testing.T) {
 // A log that was renamed is let go at SIGHUP, also when the configuration is bad.
 func TestHangUpOpensTheAuditFilesAgain(t *testing.T) {
 	d, _, signals := waiting(t, "nonsense")
-	d.acted(0, "first", "", nil)
+	d.record(0, "first", "", nil)
 	old := d.file.Audit.JSON + ".1"
 	if err := d.audit.Reopen(); err != nil {
 		t.Fatal(err)

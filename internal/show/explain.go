@@ -22,16 +22,16 @@ func Explain(s Screen, e api.Explanation) error {
 		p.line(e.ID, ": ", what, " of ", who, " failed ", p.ago(e.Time), ": ", or(e.Cause, "unknown"))
 	}
 	p.line()
-	p.line(e.Sentence)
+	p.prose(s.Width, "", e.Sentence)
 	if e.Advice != "" {
-		p.line("What to do: ", e.Advice)
+		p.prose(s.Width, "", "What to do: "+e.Advice)
 	}
 	p.facts(e)
 	if len(e.Evidence) > 0 {
 		p.line()
 		p.line("Seen:")
 		for _, v := range e.Evidence {
-			p.line("  ", v)
+			p.prose(s.Width, "  ", v)
 		}
 	}
 	p.fates(e)

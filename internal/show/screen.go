@@ -39,6 +39,22 @@ func (p *page) line(parts ...string) {
 	p.b.WriteByte('\n')
 }
 
+// widest is how wide prose is on a screen that is wider.
+const widest = 100
+
+// prose writes text in lines that a screen of width has room for, after an indent.
+func (p *page) prose(width int, indent, text string) {
+	line := ""
+	for word := range strings.FieldsSeq(Printable(text)) {
+		if width > 0 && line != "" && columns(indent+line+" "+word) > min(width, widest) {
+			p.line(indent, line)
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	p.line(indent, line)
+}
+
 // flush writes the page.
 func (p *page) flush() error {
 	text := p.b.String()

@@ -79,6 +79,23 @@ func TestCut(t *testing.T) {
 	}
 }
 
+func TestProse(t *testing.T) {
+	for width, want := range map[int]string{
+		0:  "  one two three-and-four five\n",
+		12: "  one two\n  three-and-four\n  five\n",
+	} {
+		var b strings.Builder
+		p := Screen{Out: &b}.page()
+		p.prose(width, "  ", "one two three-and-four five")
+		if err := p.flush(); err != nil {
+			t.Fatal(err)
+		}
+		if b.String() != want {
+			t.Errorf("width %d: %q, want %q", width, b.String(), want)
+		}
+	}
+}
+
 func TestEmptyAnswersSaySo(t *testing.T) {
 	tests := []struct {
 		name string
