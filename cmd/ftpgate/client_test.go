@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"os/user"
 	"strings"
 	"syscall"
 	"testing"
@@ -208,12 +210,46 @@ func TestActsAreOfSomebody(t *testing.T) {
 }
 
 func TestSocketIsForItsGroup(t *testing.T) {
-	info, err := os.Stat(serve(t, example()))
+	if os.Getuid() != 0 {
+		t.Skip("root alone gives a file to a group that it is not in")
+	}
+	group, err := user.LookupGroup("daemon") // every Linux has it
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir() + "/admin.sock"
+	l, err := listenControl(path, group.Name, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info.Mode() != os.ModeSocket|0o660 {
 		t.Errorf("mode %v, want srw-rw----", info.Mode())
+	}
+	if got := fmt.Sprint(info.Sys().(*syscall.Stat_t).Gid); got != group.Gid {
+		t.Errorf("group %s, want %s", got, group.Gid)
+	}
+}
+
+// Nothing but the socket of a dead daemon is removed to make room.
+func TestSocketMakesNoRoomForItself(t *testing.T) {
+	path := t.TempDir() + "/precious"
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if _, err := listenControl(path, adminGroup, log); err == nil || !strings.HasSuffix(err.Error(), "is there and no socket: set another path") {
+		t.Errorf("over a file: %v", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	if _, err := listenControl(serve(t, example()), adminGroup, log); err == nil || !strings.HasPrefix(err.Error(), "another daemon answers at ") {
+		t.Errorf("over a daemon: %v", err)
 	}
 }
 

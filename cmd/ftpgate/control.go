@@ -28,7 +28,7 @@ func (d *daemon) serveControl(ctx context.Context, tasks *errgroup.Group) error 
 	if path == "" {
 		return nil
 	}
-	l, err := listenControl(path, d.log)
+	l, err := listenControl(path, adminGroup, d.log)
 	if err != nil {
 		return fmt.Errorf("admin.socket: %w", err)
 	}
@@ -70,8 +70,9 @@ func peerUID(conn net.Conn) int {
 	return uid
 }
 
-// listenControl makes the socket, in place of one that a dead daemon left.
-func listenControl(path string, log *slog.Logger) (net.Listener, error) {
+// listenControl makes the socket, in place of one that a dead daemon left, for us
+// and a group.
+func listenControl(path, group string, log *slog.Logger) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("%w: create the folder, or set socket = \"\"", err)
 	}
@@ -94,13 +95,13 @@ func listenControl(path string, log *slog.Logger) (net.Listener, error) {
 	if err := os.Chmod(path, 0o660); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	if g, err := user.LookupGroup(adminGroup); err == nil {
+	if g, err := user.LookupGroup(group); err == nil {
 		gid, err := strconv.Atoi(g.Gid)
 		if err == nil {
 			err = os.Chown(path, -1, gid)
 		}
 		if err != nil {
-			log.Warn("admin.socket is for its owner alone, not for the group "+adminGroup, "error", err)
+			log.Warn("admin.socket is for its owner alone, not for the group "+group, "error", err)
 		}
 	}
 	return l, nil

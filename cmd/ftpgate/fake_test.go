@@ -36,7 +36,7 @@ type recorded struct {
 func serve(t *testing.T, r *recorded) (socket string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "admin.sock")
-	l, err := listenControl(socket, slog.New(slog.DiscardHandler))
+	l, err := listenControl(socket, adminGroup, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

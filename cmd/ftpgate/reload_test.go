@@ -38,7 +38,7 @@ func waiting(t *testing.T, configuration string) (d *daemon, socket string, sign
 		t.Fatal(err)
 	}
 	socket = filepath.Join(dir, "admin.sock")
-	l, err := listenControl(socket, slog.New(slog.DiscardHandler))
+	l, err := listenControl(socket, adminGroup, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
