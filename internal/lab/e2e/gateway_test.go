@@ -131,14 +131,17 @@ func (g *gateway) signal(s os.Signal) {
 }
 
 // get asks the metrics listener; status 0: it does not answer.
-func (g *gateway) get(path string) (status int, body string) {
+func (g *gateway) get(path string) (status int, body string) { return g.fetch(metrics + path) }
+
+// fetch gets a page on the gateway host; status 0: nobody answers.
+func (g *gateway) fetch(url string) (status int, body string) {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return g.lab.Gateway.Dial(ctx, network, addr)
 		},
 	}}
-	resp, err := client.Get(metrics + path)
+	resp, err := client.Get(url)
 	if err != nil {
 		return 0, err.Error()
 	}

@@ -20,7 +20,14 @@ func startFTPD(t testing.TB, l *lab.Lab) *ftpd.Tree {
 			t.Fatal(err)
 		}
 	}
-	server := &ftpd.Server{Files: files, Listen: l.Server.Listen, Dial: l.Server.DialFrom}
+	runServer(t, l, &ftpd.Server{Files: files})
+	return files
+}
+
+// runServer puts a server inside, at the usual address.
+func runServer(t testing.TB, l *lab.Lab, server *ftpd.Server) {
+	t.Helper()
+	server.Listen, server.Dial = l.Server.Listen, l.Server.DialFrom
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, at := range []string{"10.0.0.5:21", "[fd00:10::5]:21"} {
@@ -38,7 +45,6 @@ func startFTPD(t testing.TB, l *lab.Lab) *ftpd.Tree {
 		cancel()
 		running.Wait()
 	})
-	return files
 }
 
 // login is a client that has logged in through the gateway.
