@@ -45,7 +45,7 @@ func (e Evidence) decide() (Cause, string) {
 		if c, sentence := e.undialled(); c != "" {
 			return c, sentence
 		}
-	case e.Answer == Refused, e.Answer == Silent:
+	case e.Answer == Refused, e.Answer == Silent && !e.soon(e.Dialled):
 		return e.unanswered()
 	}
 	return e.said()
@@ -58,29 +58,33 @@ func (e Evidence) resumption() bool {
 	return (e.Code == 522 || e.Code == 425 || e.Code == 450) && resume.MatchString(e.Text)
 }
 
-// patience is how long who is to dial may think about it: an ABOR, or an end, that
-// comes sooner is a client that did not want the transfer any more.
+// patience is how long who is to dial, or to answer, may think about it: an ABOR, or
+// an end, that comes sooner is a client that did not want the transfer any more.
 const patience = 2 * time.Second
+
+// soon reports whether that is so, of what began at a time, or goes on.
+func (e Evidence) soon(began time.Time) bool {
+	return e.Now.Sub(began) < patience && (e.Aborted || e.Ended != "" || e.Code == 0)
+}
 
 // undialled is for a pinhole through which nothing came. A server that has another
 // reason (no such file) says so before anybody dials.
 func (e Evidence) undialled() (Cause, string) {
 	dialler, other := e.peers()
 	own, others := e.strays()
-	waited := e.Now.Sub(e.Opened)
 	switch {
 	case e.Code >= 300 && e.Code != 421 && e.Code != 425 && e.Code != 426:
 		return "", ""
 	case e.Helper != "":
 		return ForeignHelper, fmt.Sprintf("Nobody dialled %v, and the kernel's %s helper is at the control connection: it rewrites what the gateway has written.", e.At, e.Helper)
 	case len(own) > 0:
-		return Late, fmt.Sprintf("The %s dialled %v %v after the pinhole was opened, when it was gone.", dialler, e.At, round(own[0].Seen.Sub(e.Opened)))
+		return Late, fmt.Sprintf("The %s dialled %v %v after the pinhole was opened, when it was gone.", dialler, e.At, e.after(own[0]))
 	case len(others) > 0:
 		return WrongPeer, fmt.Sprintf("%v dialled %v, which waited for the %s, %v.", others[0].From, e.At, dialler, e.dialler())
-	case waited < patience && (e.Aborted || e.Ended != "" || e.Code == 0):
+	case e.soon(e.Opened):
 		return "", ""
 	}
-	return NoSyn, fmt.Sprintf("Nobody dialled %v within %v: the %s was told to connect there for data of the %s, and no SYN of it has reached this gateway.", e.At, round(waited), dialler, other)
+	return NoSyn, fmt.Sprintf("Nobody dialled %v within %v: the %s was told to connect there for data of the %s, and no SYN of it has reached this gateway.", e.At, round(e.Now.Sub(e.Opened)), dialler, other)
 }
 
 // unanswered is for a connection that came through and was not taken.
@@ -136,7 +140,10 @@ func (e Evidence) ended() (Cause, string) {
 
 // round leaves of a duration what people read.
 func round(d time.Duration) time.Duration {
-	if d < time.Second {
+	switch {
+	case d < time.Millisecond:
+		return d.Round(time.Microsecond)
+	case d < time.Second:
 		return d.Round(time.Millisecond)
 	}
 	return d.Round(100 * time.Millisecond)
