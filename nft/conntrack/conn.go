@@ -1,12 +1,12 @@
 package conntrack
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/mdlayher/netlink"
@@ -18,9 +18,11 @@ var ErrNotFound = errors.New("no such flow in conntrack")
 
 // A Conn asks conntrack. Its methods may be called concurrently.
 type Conn struct {
-	mu  sync.Mutex // held from a question to its answer
-	nl  *netlink.Conn
-	raw syscall.RawConn // of nl
+	mu     sync.Mutex // held from a question to its answer
+	nl     *netlink.Conn
+	raw    syscall.RawConn // of nl
+	buffer []byte          // for dumps
+	usual  atomic.Int64    // how many flows a dump had last
 }
 
 // Dial connects to conntrack.
@@ -76,28 +78,22 @@ func (c *Conn) one(m netlink.Message) (netlink.Message, error) {
 	if err != nil {
 		return netlink.Message{}, err
 	}
-	b := make([]byte, 8192)
+	b := make([]byte, maxMessage)
 	for {
-		var n int
-		var readErr error
-		err := c.raw.Read(func(fd uintptr) bool {
-			n, _, readErr = unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
-			return readErr != unix.EAGAIN
-		})
-		if err = errors.Join(err, readErr); err != nil {
+		n, err := read(c.raw, b)
+		if err != nil {
 			return netlink.Message{}, err
 		}
-		var answer netlink.Message
-		if err := answer.UnmarshalBinary(b[:n]); err != nil {
-			return netlink.Message{}, err
-		}
+		answer, _, more, err := split(b[:n])
 		switch {
-		case answer.Header.Sequence != sent.Header.Sequence:
-			continue
-		case answer.Header.Type == netlink.Error && len(answer.Data) >= 4:
-			return netlink.Message{}, unix.Errno(-int32(binary.NativeEndian.Uint32(answer.Data)))
+		case err != nil:
+			return netlink.Message{}, err
+		case !more || answer.Header.Sequence != sent.Header.Sequence:
+		case answer.Header.Type == netlink.Error:
+			return netlink.Message{}, status(answer)
+		default:
+			return answer, nil
 		}
-		return answer, nil
 	}
 }
 
@@ -153,23 +149,22 @@ func (c *Conn) Dump(mark, mask uint32) ([]Flow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dump flows: %w", err)
 	}
-	replies, err := c.execute(m)
+	usual := c.usual.Load()
+	flows := make([]Flow, 0, usual+usual/8)
+	err = c.each(m, func(answer netlink.Message) error {
+		f, err := parse(answer.Data)
+		switch {
+		case errors.Is(err, errNotTCP):
+			return nil
+		case err == nil && f.Mark&mask == mark: // a kernel may filter by less
+			flows = append(flows, f)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("dump flows: %w", err)
 	}
-	flows := make([]Flow, 0, len(replies))
-	for _, r := range replies {
-		f, err := parse(r.Data)
-		if errors.Is(err, errNotTCP) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("dump flows: %w", err)
-		}
-		if f.Mark&mask == mark { // a kernel may filter by less
-			flows = append(flows, f)
-		}
-	}
+	c.usual.Store(int64(len(flows)))
 	return flows, nil
 }
 

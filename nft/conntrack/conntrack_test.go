@@ -2,8 +2,13 @@ package conntrack_test
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"testing"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 
 	"ftpgate/nft"
 	"ftpgate/nft/conntrack"
@@ -59,6 +64,70 @@ func TestGetDumpDelete(t *testing.T) {
 	})
 }
 
+// Another FTP helper than us has its eye on a connection.
+func TestHelper(t *testing.T) {
+	eachFamily(t, func(s *scene) {
+		c, control := s.dial(), s.listen(s.Gateway, s.wan)
+		if err := s.table.SetListen([]netip.AddrPort{addrOf(control.Addr())}); err != nil {
+			t.Fatal(err)
+		}
+		helper := func(dialled net.Conn) string {
+			s.Helper()
+			orig := conntrack.Tuple{Src: addrOf(dialled.LocalAddr()), Dst: addrOf(control.Addr())}
+			f, err := c.Get(orig)
+			if err != nil {
+				s.Fatal(err)
+			}
+			reply, err := c.GetReply(conntrack.Tuple{Src: orig.Dst, Dst: orig.Src})
+			if err != nil {
+				s.Fatal(err)
+			}
+			all, err := c.Dump(mark, mark)
+			if err != nil {
+				s.Fatal(err)
+			}
+			for _, d := range append(all, reply) {
+				if d.Orig == orig && d.Helper != f.Helper {
+					s.Errorf("the helper is %q and %q", d.Helper, f.Helper)
+				}
+			}
+			return f.Helper
+		}
+		dialled, _ := s.connect(s.Client, addrOf(control.Addr()), control)
+		if got := helper(dialled); got != "" {
+			t.Errorf("helper %q where there is none", got)
+		}
+		s.assignHelper("ftp")
+		dialled, _ = s.connect(s.Client, addrOf(control.Addr()), control)
+		if got := helper(dialled); got != "ftp" {
+			t.Errorf("helper %q, want ftp", got)
+		}
+	})
+}
+
+// assignHelper gives TCP connections through the gateway a helper, as an admin's
+// rule does.
+func (s *scene) assignHelper(name string) {
+	s.Helper()
+	s.onGateway(func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		table := c.AddTable(&nftables.Table{Name: "helpers", Family: nftables.TableFamilyINet})
+		c.AddObj(&nftables.NamedObj{Table: table, Name: "h", Type: nftables.ObjTypeCtHelper,
+			Obj: &expr.CtHelper{Name: name, L3Proto: unix.NFPROTO_INET, L4Proto: unix.IPPROTO_TCP}})
+		chain := c.AddChain(&nftables.Chain{Table: table, Name: "pre", Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityFilter})
+		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
+			&expr.Objref{Type: unix.NFT_OBJECT_CT_HELPER, Name: "h"},
+		}})
+		return c.Flush()
+	})
+}
+
 func TestClear(t *testing.T) {
 	eachFamily(t, func(s *scene) {
 		c := s.dial()
@@ -92,6 +161,34 @@ func TestClear(t *testing.T) {
 			t.Errorf("a flow without the mark: busy %v, %v", busy, err)
 		}
 		s.send(1, dialled, accepted)
+	})
+}
+
+// Nothing shows that packets have no timestamps: their 12 bytes are missed.
+func TestPayloadWithoutTimestamps(t *testing.T) {
+	eachFamily(t, func(s *scene) {
+		if err := s.Client.Sysctl("net.ipv4.tcp_timestamps", "0"); err != nil {
+			t.Fatal(err)
+		}
+		c := s.dial()
+		for i, size := range []int64{100, 100_000, 3<<20 + 17} {
+			ln := s.listen(s.Server, s.server)
+			p := s.passive(uint16(61000+i), ln)
+			dialled, accepted := s.through(s.Client, p, ln)
+			orig := conntrack.Tuple{Src: addrOf(dialled.LocalAddr()), Dst: p.At}
+			s.send(size, accepted, dialled)
+			var f conntrack.Flow
+			s.until("the connection is over", func() (over bool) {
+				var err error
+				f, err = c.Get(orig)
+				return err == nil && f.State.Over()
+			})
+			again := uint64(size) / 20 // what a busy machine makes TCP send again
+			got, missed := f.Payload(1), 12*f.Packets[1]
+			if got > uint64(size)+again || got+missed < uint64(size) {
+				t.Errorf("counted %d of %d bytes in %d packets", got, size, f.Packets[1])
+			}
+		}
 	})
 }
 

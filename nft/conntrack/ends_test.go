@@ -40,37 +40,33 @@ func (s *scene) filter(h *lab.Host, verdict expr.Any) {
 	}
 }
 
-// dialBriefly dials and gives up soon.
-func (s *scene) dialBriefly(at netip.AddrPort) error {
-	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), 200*time.Millisecond)
-	defer cancel()
-	c, err := s.Client.Dial(ctx, "tcp", at.String())
-	if err == nil {
-		c.Close()
-		s.Fatalf("connected to %v", at)
-	}
-	return err
-}
-
-// attempt opens a pinhole to a listener, has the client dial it, and returns the
-// flow as it began.
-func (s *scene) attempt(to netip.AddrPort, events <-chan conntrack.Event) (conntrack.Flow, error) {
+// attempt opens a pinhole, has the client dial it in vain for so long, and
+// returns the flow as it began.
+func (s *scene) attempt(to netip.AddrPort, events <-chan conntrack.Event, patience time.Duration) (conntrack.Flow, error) {
 	s.Helper()
 	p := s.pinhole(61000, to)
 	if err := s.table.Open(p); err != nil {
 		s.Fatal(err)
 	}
-	err := s.dialBriefly(p.At)
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	defer cancel()
+	c, err := s.Client.Dial(ctx, "tcp", p.At.String())
+	if err == nil {
+		c.Close()
+		s.Fatalf("connected to %v", p.At)
+	}
 	return s.next(events, conntrack.New).Flow, err
 }
+
+// little is the patience of who waits for nothing.
+const little = 200 * time.Millisecond
 
 func TestRefusedConnection(t *testing.T) {
 	eachFamily(t, func(s *scene) {
 		_, events := s.listening(conntrack.ListenConfig{Brief: true, Reap: true})
 		ln := s.listen(s.Server, s.server)
 		ln.Close()
-		f, err := s.attempt(addrOf(ln.Addr()), events)
+		f, err := s.attempt(addrOf(ln.Addr()), events, 10*time.Second)
 		if !errors.Is(err, unix.ECONNREFUSED) {
 			t.Fatalf("dialled a closed port: %v", err)
 		}
@@ -90,7 +86,7 @@ func TestUnansweredConnection(t *testing.T) {
 				_, events := s.listening(conntrack.ListenConfig{Brief: true, Reap: true})
 				ln := s.listen(s.Server, s.server)
 				s.filter(s.Server, verdict)
-				f, _ := s.attempt(addrOf(ln.Addr()), events)
+				f, _ := s.attempt(addrOf(ln.Addr()), events, little)
 				got, err := s.dial().Get(f.Orig)
 				if err != nil {
 					t.Fatal(err)
@@ -109,11 +105,14 @@ func TestHalfConnection(t *testing.T) {
 		_, events := s.listening(conntrack.ListenConfig{Brief: true, Reap: true})
 		ln := s.listen(s.Server, s.server)
 		s.filter(s.Client, &expr.Verdict{Kind: expr.VerdictDrop})
-		f, _ := s.attempt(addrOf(ln.Addr()), events)
-		got, err := s.dial().Get(f.Orig)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f, _ := s.attempt(addrOf(ln.Addr()), events, little)
+		c := s.dial()
+		var got conntrack.Flow
+		s.until("the answer is seen", func() bool {
+			var err error
+			got, err = c.Get(f.Orig)
+			return err == nil && got.State != conntrack.SynSent
+		})
 		if got.State != conntrack.SynRecv || !got.Answered() || got.Connected() || got.Reset() {
 			t.Errorf("%+v: answered %v, connected %v, reset %v; want it answered alone", got, got.Answered(), got.Connected(), got.Reset())
 		}

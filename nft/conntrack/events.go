@@ -1,10 +1,6 @@
 package conntrack
 
 import (
-	"cmp"
-	"encoding/binary"
-	"fmt"
-
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -38,29 +34,20 @@ func subscribe(cfg ListenConfig) (*netlink.Conn, error) {
 	return c, nil
 }
 
-// maxEvent is more than an event can have: a few hundred bytes.
-const maxEvent = 8 << 10
+// maxMessage is more than an event or a flow can have: a few hundred bytes.
+const maxMessage = 8 << 10
 
-// receive waits for a datagram and returns the messages in it. The library
-// would look at each datagram twice, for its size first.
+// receive waits for a datagram and returns the messages in it.
 func (l *Listener) receive() (messages []netlink.Message, err error) {
-	var n int
-	var readErr error
-	err = l.raw.Read(func(fd uintptr) bool {
-		n, _, readErr = unix.Recvfrom(int(fd), l.buffer, unix.MSG_DONTWAIT)
-		return readErr != unix.EAGAIN
-	})
-	if err = cmp.Or(err, readErr); err != nil {
+	n, err := read(l.raw, l.buffer)
+	if err != nil {
 		return nil, err
 	}
-	for rest := l.buffer[:n]; len(rest) >= 16; {
+	for rest, more := l.buffer[:n], true; more; {
 		var m netlink.Message
-		size := min(int(binary.NativeEndian.Uint32(rest)+3)&^3, len(rest))
-		if err := m.UnmarshalBinary(rest[:size]); err != nil {
-			return messages, fmt.Errorf("%w: %w", errMalformed, err)
+		if m, rest, more, err = split(rest); more {
+			messages = append(messages, m)
 		}
-		messages = append(messages, m)
-		rest = rest[max(size, 16):]
 	}
-	return messages, nil
+	return messages, err
 }

@@ -4,7 +4,7 @@ import "golang.org/x/net/bpf"
 
 // Where attributes are in a message, and a value in an attribute.
 const (
-	attributes = 16 + headerLen // behind the netlink header and nfgenmsg
+	firstAttr  = 16 + headerLen // behind the netlink header and nfgenmsg
 	attrHeader = 4
 )
 
@@ -34,7 +34,7 @@ func hasAny(attribute, bits uint32) []bpf.Instruction {
 // loadBits loads some bits of a 32-bit attribute in network order, which must be there.
 func loadBits(attribute, bits uint32) []bpf.Instruction {
 	return []bpf.Instruction{
-		bpf.LoadConstant{Dst: bpf.RegA, Val: attributes},
+		bpf.LoadConstant{Dst: bpf.RegA, Val: firstAttr},
 		bpf.LoadConstant{Dst: bpf.RegX, Val: attribute},
 		bpf.LoadExtension{Num: bpf.ExtNetlinkAttr},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: refuse},

@@ -132,7 +132,7 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 		return nil, fmt.Errorf("listen to conntrack: %w", err)
 	}
 	return &Listener{
-		cfg: cfg, events: events, raw: raw, buffer: make([]byte, maxEvent),
+		cfg: cfg, events: events, raw: raw, buffer: make([]byte, maxMessage),
 		ask: ask, reaper: reaper, ended: newLingering(),
 	}, nil
 }

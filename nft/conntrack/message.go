@@ -1,6 +1,7 @@
 package conntrack
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -60,131 +61,122 @@ func parse(data []byte) (Flow, error) {
 }
 
 func parseAttributes(b []byte) (f Flow, err error) {
-	ad, err := netlink.NewAttributeDecoder(b)
-	if err != nil {
-		return f, err
-	}
-	ad.ByteOrder = binary.BigEndian
-	for ad.Next() {
-		switch ad.Type() {
+	a := attributes{rest: b}
+	for a.next() {
+		switch a.kind {
 		case ctaTupleOrig:
-			ad.Nested(f.Orig.parse)
+			a.join(f.Orig.parse(a.nested()))
 		case ctaTupleReply:
-			ad.Nested(f.Reply.parse)
+			a.join(f.Reply.parse(a.nested()))
 		case ctaStatus:
-			f.Status = Status(ad.Uint32())
+			f.Status = Status(a.uint32())
 		case ctaProtoInfo:
-			ad.Nested(f.parseProtoInfo)
+			a.join(f.parseProtoInfo(a.nested()))
 		case ctaHelp:
-			ad.Nested(f.parseHelp)
+			a.join(f.parseHelp(a.nested()))
 		case ctaMark:
-			f.Mark = ad.Uint32()
+			f.Mark = a.uint32()
 		case ctaCountersOrig:
-			ad.Nested(f.parseCounters(0))
+			a.join(f.parseCounters(0, a.nested()))
 		case ctaCountersReply:
-			ad.Nested(f.parseCounters(1))
+			a.join(f.parseCounters(1, a.nested()))
 		case ctaID:
-			f.ID = ad.Uint32()
+			f.ID = a.uint32()
 		}
 	}
-	return f, ad.Err()
+	return f, a.err
 }
 
 func (t *Tuple) valid() bool {
 	return t.Src.IsValid() && t.Dst.IsValid() && t.Src.Addr().Is4() == t.Dst.Addr().Is4()
 }
 
-func (t *Tuple) parse(ad *netlink.AttributeDecoder) error {
+func (t *Tuple) parse(a attributes) error {
 	var src, dst netip.Addr
 	var srcPort, dstPort uint16
-	for ad.Next() {
-		switch ad.Type() {
+	for a.next() {
+		switch a.kind {
 		case ctaTupleIP:
-			ad.Nested(func(ad *netlink.AttributeDecoder) error {
-				for ad.Next() {
-					switch ad.Type() {
-					case ctaIPv4Src, ctaIPv6Src:
-						src, _ = netip.AddrFromSlice(ad.Bytes())
-					case ctaIPv4Dst, ctaIPv6Dst:
-						dst, _ = netip.AddrFromSlice(ad.Bytes())
-					}
+			ip := a.nested()
+			for ip.next() {
+				switch ip.kind {
+				case ctaIPv4Src, ctaIPv6Src:
+					src, _ = netip.AddrFromSlice(ip.value)
+				case ctaIPv4Dst, ctaIPv6Dst:
+					dst, _ = netip.AddrFromSlice(ip.value)
 				}
-				return nil
-			})
+			}
+			a.join(ip.err)
 		case ctaTupleProto:
-			ad.Nested(func(ad *netlink.AttributeDecoder) (err error) {
-				srcPort, dstPort, err = parsePorts(ad)
-				return err
-			})
+			var err error
+			srcPort, dstPort, err = parsePorts(a.nested())
+			a.join(err)
 		}
 	}
 	t.Src, t.Dst = netip.AddrPortFrom(src, srcPort), netip.AddrPortFrom(dst, dstPort)
-	return nil
+	return a.err
 }
 
-func parsePorts(ad *netlink.AttributeDecoder) (src, dst uint16, err error) {
-	for ad.Next() {
-		switch ad.Type() {
+func parsePorts(a attributes) (src, dst uint16, err error) {
+	for a.next() {
+		switch a.kind {
 		case ctaProtoNum:
-			if ad.Uint8() != unix.IPPROTO_TCP && ad.Err() == nil {
+			if a.uint8() != unix.IPPROTO_TCP && a.err == nil {
 				return 0, 0, errNotTCP
 			}
 		case ctaProtoSrcPort:
-			src = ad.Uint16()
+			src = a.uint16()
 		case ctaProtoDstPort:
-			dst = ad.Uint16()
+			dst = a.uint16()
 		}
 	}
-	return src, dst, nil
+	return src, dst, a.err
 }
 
-func (f *Flow) parseProtoInfo(ad *netlink.AttributeDecoder) error {
-	for ad.Next() {
-		if ad.Type() == ctaProtoInfoTCP {
-			ad.Nested(f.parseTCP)
+func (f *Flow) parseProtoInfo(a attributes) error {
+	for a.next() {
+		if a.kind == ctaProtoInfoTCP {
+			a.join(f.parseTCP(a.nested()))
 		}
 	}
-	return nil
+	return a.err
 }
 
-func (f *Flow) parseTCP(ad *netlink.AttributeDecoder) error {
-	const closeInit = 4 // IP_CT_TCP_FLAG_CLOSE_INIT
-	for ad.Next() {
-		switch ad.Type() {
+func (f *Flow) parseTCP(a attributes) error {
+	const closeInit = 4                                                            // IP_CT_TCP_FLAG_CLOSE_INIT
+	closed := func() bool { return len(a.value) > 0 && a.value[0]&closeInit != 0 } // struct nf_ct_tcp_flags: flags, mask
+	for a.next() {
+		switch a.kind {
 		case ctaTCPState:
-			f.State = TCPState(ad.Uint8())
-		case ctaTCPFlagsOrig: // struct nf_ct_tcp_flags: flags, mask
-			b := ad.Bytes()
-			f.DiallerClosed = len(b) > 0 && b[0]&closeInit != 0
+			f.State = TCPState(a.uint8())
+		case ctaTCPFlagsOrig:
+			f.DiallerClosed = closed()
 		case ctaTCPFlagsReply:
-			b := ad.Bytes()
-			f.AcceptorClosed = len(b) > 0 && b[0]&closeInit != 0
+			f.AcceptorClosed = closed()
 		}
 	}
-	return nil
+	return a.err
 }
 
-func (f *Flow) parseHelp(ad *netlink.AttributeDecoder) error {
-	for ad.Next() {
-		if ad.Type() == ctaHelpName {
-			f.Helper = ad.String()
+func (f *Flow) parseHelp(a attributes) error {
+	for a.next() {
+		if a.kind == ctaHelpName {
+			f.Helper = string(bytes.TrimRight(a.value, "\x00"))
 		}
 	}
-	return nil
+	return a.err
 }
 
-func (f *Flow) parseCounters(direction int) func(*netlink.AttributeDecoder) error {
-	return func(ad *netlink.AttributeDecoder) error {
-		for ad.Next() {
-			switch ad.Type() {
-			case ctaCountersPackets:
-				f.Packets[direction] = ad.Uint64()
-			case ctaCountersBytes:
-				f.Bytes[direction] = ad.Uint64()
-			}
+func (f *Flow) parseCounters(direction int, a attributes) error {
+	for a.next() {
+		switch a.kind {
+		case ctaCountersPackets:
+			f.Packets[direction] = a.uint64()
+		case ctaCountersBytes:
+			f.Bytes[direction] = a.uint64()
 		}
-		return nil
 	}
+	return a.err
 }
 
 // request builds a message for the family of a; the zero Addr is any family.
