@@ -202,9 +202,6 @@ func (m *Metrics) service(name string) *serviceMetrics {
 	for _, c := range connections {
 		s.shaken[c] = [2]prometheus.Counter{m.handshakes.WithLabelValues(name, string(c), "done"), m.handshakes.WithLabelValues(name, string(c), "failed")}
 	}
-	for _, c := range cause.All {
-		s.failures[c] = m.failures.WithLabelValues(name, string(c))
-	}
 	for _, o := range outcomes {
 		m.sessionsTotal.WithLabelValues(name, string(o))
 	}
@@ -230,25 +227,6 @@ func (m *Metrics) service(name string) *serviceMetrics {
 	s.logins[alg.LoginFailed] = m.logins.WithLabelValues(name, "failed")
 	s.resolveData(name, m)
 	return s
-}
-
-func (s *serviceMetrics) resolveData(name string, m *Metrics) {
-	for _, d := range []alg.Direction{alg.Download, alg.Upload, alg.Listing} {
-		t := &s.transfers[d]
-		s.active[d] = m.transfersActive.WithLabelValues(name, d.String())
-		t.done = m.transfers.WithLabelValues(name, d.String(), "done")
-		t.failed = m.transfers.WithLabelValues(name, d.String(), "failed")
-		t.time = m.transferTime.WithLabelValues(name, d.String())
-		s.bytes[d] = m.transferBytes.WithLabelValues(name, d.String())
-	}
-	for _, mode := range pinholeModes {
-		p := &s.pinholes[mode]
-		p.open = m.pinholes.WithLabelValues(name, mode.String())
-		p.outcomes = map[string]prometheus.Counter{}
-		for _, o := range pinholeOutcomes {
-			p.outcomes[o] = m.pinholesTotal.WithLabelValues(name, mode.String(), o)
-		}
-	}
 }
 
 func (s *serviceMetrics) sessionBegan() { s.sessions.Inc() }
@@ -287,18 +265,6 @@ func (s *serviceMetrics) pinholeRefused(m alg.Mode, why alg.Reason) {
 
 // pinholeStood observes how long a pinhole stood open.
 func (s *serviceMetrics) pinholeStood(after time.Duration) { s.open.Observe(after.Seconds()) }
-
-func (s *serviceMetrics) transferEnded(d alg.Direction, done bool, took time.Duration) {
-	t := &s.transfers[d]
-	t.time.Observe(took.Seconds())
-	if done {
-		t.done.Inc()
-	} else {
-		t.failed.Inc()
-	}
-}
-
-func (s *serviceMetrics) transferFailed(c cause.Cause) { s.failures[c].Inc() }
 
 func (s *serviceMetrics) connected(after time.Duration) { s.connect.Observe(after.Seconds()) }
 

@@ -2,12 +2,10 @@ package proxy
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"ftpgate/alg"
-	"ftpgate/proxy/api"
 	"ftpgate/proxy/audit"
 	"ftpgate/proxy/cause"
 )
@@ -46,6 +44,7 @@ const maxFates = 8
 type notebook struct {
 	awaited    []awaited
 	tried      string // the last USER
+	said       []byte // the client's line, as long as its verdict is carried out
 	loggedInAs string
 	binary     bool // TYPE I or L 8; the default is A (RFC 959 §3.1.1)
 	fates      []*pinhole
@@ -146,7 +145,7 @@ func (s *session) refusedCommand(v alg.Verdict) {
 	case v.Verb.SetsUp() && cause.Fails(v.Refusal.String()):
 		s.failSetUp(v.Verb, v.Refusal, v)
 	case v.Verb.Direction() != 0:
-		t := s.newTransfer(v.Verb, "")
+		t := s.newTransfer(v.Verb, argument(s.said))
 		t.refusal = v.Refusal
 		if s.setUp != nil && v.Refusal == alg.NoDataPort {
 			t.refusal = s.setUp.refusal
@@ -268,36 +267,4 @@ func (s *session) who() audit.Who {
 func lastLineOf(b []byte) string {
 	text := strings.TrimRight(string(b), "\r\n")
 	return text[strings.LastIndexByte(text, '\n')+1:]
-}
-
-// name is how a transfer is called: session.number.
-func (t *transfer) name(session uint64) string {
-	return strconv.FormatUint(session, 10) + "." + strconv.FormatUint(uint64(t.number), 10)
-}
-
-// runningTransfers are those without their final reply. The caller holds mu.
-func (s *session) runningTransfers(now time.Time) []api.Running {
-	all := []api.Running{}
-	for _, a := range s.awaited {
-		t := a.transfer
-		if t == nil {
-			continue
-		}
-		r := api.Running{ID: t.name(s.id), Verb: t.verb.String(), Path: t.path, Direction: t.direction.String(), Began: t.began}
-		if p := s.likely(t); p != nil {
-			r.Mode, r.Connected, r.Relayed = p.mode.String(), p.connected.Load(), p.relayed
-			r.Bytes, r.Rate = s.gateway.ledger.carried(p, t.direction, now)
-		}
-		all = append(all, r)
-	}
-	return all
-}
-
-// likely is the pinhole of a transfer, or, before a reply has said which, the
-// session's latest.
-func (s *session) likely(t *transfer) *pinhole {
-	if t.pinhole != nil || len(s.fates) == 0 {
-		return t.pinhole
-	}
-	return s.fates[len(s.fates)-1]
 }

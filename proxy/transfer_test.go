@@ -119,7 +119,7 @@ func TestASetUpThatIsRefused(t *testing.T) {
 	d.refused("PORT 127,0,0,9,200,1", "504 The data address must be the address that you connect from")
 	d.refused("RETR it", "425 No data connection was set up: send PASV, EPSV, PORT or EPRT first")
 	for i, want := range []string{"PORT", "RETR"} {
-		if got := d.transfers(2)[i]; got.Verb != want || got.Done || got.Cause != string(cause.Bounce) {
+		if got := d.transfers(2)[i]; got.Verb != want || got.Path != []string{"", "it"}[i] || got.Done || got.Cause != string(cause.Bounce) {
 			t.Errorf("record %d is %+v", i, got)
 		}
 	}
