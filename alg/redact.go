@@ -32,6 +32,7 @@ const (
 	hiddenArg  = " ****"
 	maxSecret  = 64 // a longer one is not looked for
 	partSecret = 4  // as much of one is never shown
+	maxSite    = 16 // a longer word is no command of SITE
 )
 
 // Client appends what may be shown of a line of the client, without its line
@@ -127,12 +128,12 @@ func (r *Redactor) site(b, line []byte, v Verdict) []byte {
 	switch {
 	case len(rest) == 0, isOneOf(word, "CHMOD", "UMASK", "IDLE", "HELP", "UTIME"):
 		return AppendText(b, line)
-	case bytes.ContainsFunc(word, func(c rune) bool { return c > unicode.MaxASCII || !unicode.IsLetter(c) }):
+	case len(word) > maxSite, bytes.ContainsFunc(word, func(c rune) bool { return c > unicode.MaxASCII || !unicode.IsLetter(c) }):
 		word, arg = nil, rest
 	}
 	b = append(b, "SITE"...)
 	if len(word) > 0 {
-		b = AppendText(append(b, ' '), word)
+		b = append(append(b, ' '), word...)
 	}
 	if len(arg) > 0 {
 		r.keep(arg, v)

@@ -12,12 +12,7 @@ import (
 func (s *session) recentLines() []api.Line { return s.lines.snapshot() }
 
 // hear notes the line whose verdict is carried out next. The caller holds mu.
-func (s *session) hear(from speaker, line []byte) {
-	s.lines.heard = heard{from, line}
-	if from == fromClient {
-		s.said = line
-	}
-}
+func (s *session) hear(from speaker, line []byte) { s.lines.heard = heard{from, line} }
 
 // record keeps the line that was heard, and what became of it: judged is what
 // the machine said of it, v what is carried out, which is another verdict where a
@@ -57,6 +52,10 @@ func (s *session) recordServer(line []byte, judged, v *alg.Verdict) {
 	r.inside = line[len(line)-1] != '\n'
 	inner := r.within && judged.Code == 0
 	r.within = judged.Code == 0 && (r.within || len(line) > 3 && '1' <= line[0] && line[0] <= '6' && line[3] == '-')
+	if r.left > 0 && !inner {
+		r.add(s.lastLine.UnixMilli(), entry{from: fromServer, gap: r.left})
+		r.left = 0
+	}
 	own, sent, behind := related(line, v.ToClient)
 	s.recordOwn(own, s.lastLine)
 	if !piece {
@@ -102,10 +101,6 @@ func (s *session) recordReply(line, sent []byte, inner bool) {
 	if inner {
 		s.traceLine(e, s.lastLine)
 		return
-	}
-	if r.left > 0 {
-		r.add(s.lastLine.UnixMilli(), entry{from: fromServer, gap: r.left})
-		r.left = 0
 	}
 	s.keep(e, s.lastLine)
 }
@@ -171,6 +166,9 @@ func firstLine(b []byte) (line, rest []byte) {
 // sameLine reports whether two lines are the same but for their line ends, and
 // for what lies behind them.
 func sameLine(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
 	a, _ = firstLine(a)
 	b, _ = firstLine(b)
 	return bytes.Equal(bytes.TrimRight(a, "\r\n"), bytes.TrimRight(b, "\r\n"))

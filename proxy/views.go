@@ -84,7 +84,7 @@ func (s *session) outline(now time.Time) api.Session {
 	v := api.Session{
 		ID: s.id, Service: s.service.Name, Client: s.client.String(), User: s.userName(), Gateway: s.outside.String(),
 		Protection: "clear", Phase: phase(s.seen.Load()).String(), Doing: "a peer does not read what it is sent",
-		Began: s.began, Idle: now.Sub(time.Unix(0, s.spoke.Load())).Seconds(), Transfers: []api.Running{},
+		Began: s.began, Idle: max(0, now.Sub(time.Unix(0, s.spoke.Load())).Seconds()), Transfers: []api.Running{},
 		ToClient: s.meter.toClients.Load(), ToServer: s.meter.toServers.Load(), Busy: true,
 	}
 	if server := s.dialled.Load(); server != nil {
