@@ -14,7 +14,7 @@ type sent struct {
 	at     int
 	number uint32 // the machine's; 0: not known
 	passed bool   // the server got it, or something in its place
-	asked  string // PASV or EPSV, where the server got that in its place
+	asked  string // PASV, EPSV or NOOP, where the server got that in its place
 }
 
 // reply is the server's reply that is being read.
@@ -76,8 +76,11 @@ func (p *player) judgeReply(l *Line, line []byte, first bool) {
 	if len(v.ToServer) > 0 {
 		p.askedAgain(l, was)
 	}
-	if v.Secure == alg.GoThrough && len(p.waiting) > 0 {
-		p.injected(l)
+	switch {
+	case v.End != alg.NoReason:
+		p.end(l, v.End)
+	case v.Secure == alg.GoThrough && len(p.waiting) > 0: // they stand in clear behind AUTH
+		p.end(l, alg.Injection)
 	}
 }
 
@@ -114,6 +117,10 @@ var (
 // been asked by PASV, as the gateway would have done; and the reverse.
 func (p *player) reword(l *Line, line []byte) []byte {
 	if len(p.sent) == 0 || p.sent[0].asked == "" {
+		return line
+	}
+	if p.sent[0].asked == "NOOP" {
+		l.Did = append(l.Did, "taken as the answer to the NOOP")
 		return line
 	}
 	var text string

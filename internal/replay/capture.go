@@ -88,6 +88,8 @@ func (c *capture) read(from packets, link layers.LinkType, m *meter) error {
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			c.rec.notes = append(c.rec.notes, fmt.Sprintf("the file ends within packet %d", c.packets+1))
 			return nil
+		case m.left <= 0:
+			return errBallast
 		case err != nil:
 			return fmt.Errorf("read packet %d: %w", c.packets+1, err)
 		}

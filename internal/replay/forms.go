@@ -20,7 +20,7 @@ var (
 
 	// What clients say beside the dialogue: curl, lftp, WinSCP, tnftp and its kin.
 	chatter = regexp.MustCompile(`^(?:` + strings.Join([]string{
-		`#`, `[*{}] `, `----`, `\*\*\*\*`, `[.!*] \d{4}-\d{2}-\d{2} `, `[ \t]+[%\d]`, `[ \t]+Dload `, `\d+ bytes (?:received|sent) `,
+		`#`, `[*{}] `, `----`, `\*\*\*\*`, `[.!*] \d{4}-\d{2}-\d{2} `, `[ \t]+% `, `[ \t]+Dload `, `[ \t]*\d+ +[\d.]+[kMG]? +\d+ `, `\d+ bytes (?:received|sent) `,
 		`ftp> `, `Connected to `, `Trying `, `Name \(`, `Password:`, `Remote system type is `, `Using \w+ mode to transfer`,
 		`local: `, `remote: `, `total \d`, `[-dlbcps][-rwxsStT]{9}`, ` *\d+% \|`,
 	}, `|`) + `)`)
@@ -41,9 +41,6 @@ type said struct {
 
 // parse reads a line in one of the forms; ok is false where it is in none.
 func parse(line string) (s said, ok bool) {
-	if strings.TrimSpace(line) == "" {
-		return said{status: true}, true
-	}
 	line = line[len(leadingTime.FindString(line)):]
 	s.fresh = connects.MatchString(line)
 	if m := wordForm.FindStringSubmatchIndex(line); m != nil {

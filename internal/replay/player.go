@@ -77,7 +77,10 @@ func (p *player) announce() {
 		Service: p.options.Service.Name, Recorded: "text",
 	}
 	if d.captured {
-		s.Recorded, s.Began = "capture", &d.began
+		s.Recorded = "capture"
+		if year := d.began.Year(); year >= 1970 && year <= 9999 { // a file may say anything, RFC 3339 may not
+			s.Began = &d.began
+		}
 		if d.client.Addr() == p.at.client {
 			s.Client = d.client.String()
 		}
@@ -98,85 +101,15 @@ func (p *player) note(at int, text string) {
 	p.emit(Event{Note: &Note{Session: p.number, At: at, Text: text}})
 }
 
-// greets reports whether the dialogue begins as a control connection does: with
-// the server's word, which may be a refusal.
-func (p *player) greets() bool {
-	for _, part := range p.dialogue.parts {
-		if part.missing > 0 {
-			return false
-		}
-		if part.note == "" {
-			switch code := codeOf(part.bytes); {
-			case part.from == client:
-				return false
-			default: // what is no greeting at all is for the machine to say
-				return code == 0 || code == 120 || code == 220 || code >= 400
-			}
-		}
-	}
-	return true
-}
-
-// prime brings a new machine to where a recording sets in: greeted, and logged in
-// unless the rest has a login of its own. It returns what it has assumed, in words.
-func (p *player) prime(rest []part) string {
-	p.m = alg.New(machineConfig(p.options, p.at))
-	p.m.Server([]byte("220 \r\n"))
-	if slices.ContainsFunc(rest, logsIn) {
-		return "it is taken as given"
-	}
-	words := "a login is taken as given"
-	if tls := p.options.Service.TLS; tls.Mode == alg.TerminateTLS && tls.Require {
-		for _, line := range []string{"AUTH TLS\r\n", "PBSZ 0\r\n", "PROT P\r\n"} {
-			p.m.Client([]byte(line))
-		}
-		words = "a login is taken as given, and the TLS that the service requires"
-	}
-	p.m.Client([]byte("USER a\r\n"))
-	p.m.Server([]byte("230 \r\n"))
-	return words
-}
-
-// logsIn reports whether a client says what comes before a login is complete.
-func logsIn(part part) bool {
-	if part.from != client || part.note != "" {
-		return false
-	}
-	for line := range bytes.Lines(part.bytes) {
-		if v := alg.VerbOf(line); v == alg.USER || v == alg.AUTH {
-			return true
-		}
-	}
-	return false
-}
-
-// gap tells of bytes that are missing, and begins anew behind them.
-func (p *player) gap(gap part, rest []part) {
-	p.sum.Missing += gap.missing
-	text := fmt.Sprintf("%s of the %s missing in the recording", number(gap.missing, "byte"), gap.from)
-	if gap.missing == 1 {
-		text = "1 byte of the " + gap.from.String() + " is missing in the recording"
-	}
-	if p.over {
-		p.note(gap.at, text)
-		return
-	}
-	p.torn[gap.from] = true
-	p.lines[gap.from].Rest()
-	p.waiting, p.sent, p.reply, p.running = nil, nil, reply{}, 0
-	p.redactor = alg.Redactor{}
-	p.dropPinholes()
-	p.note(gap.at, text+": the gateway's view of this session begins anew, and "+p.prime(rest))
-}
-
 // feed takes the next bytes of a side.
 func (p *player) feed(at int, from side, data []byte) {
-	if p.torn[from] {
+	if p.torn[from] && !p.over {
 		i := bytes.IndexByte(data, '\n')
 		if i < 0 {
 			return
 		}
 		p.torn[from], data = false, data[i+1:]
+		p.note(at, "what the "+from.String()+" says up to here may be a part of a line: it is left out")
 	}
 	lines := &p.lines[from]
 	for len(data) > 0 {
@@ -260,32 +193,33 @@ func (p *player) judged(l *Line, was, line []byte, v alg.Verdict, behind int) {
 	p.clientFate(l, was, v)
 	if whole := bytes.HasSuffix(was, []byte("\n")); whole && l.Fate != held {
 		s := sent{at: l.At, number: number, passed: len(v.ToServer) > 0}
-		if v.Rewrite == alg.RewriteToPASV || v.Rewrite == alg.RewriteToEPSV {
+		switch {
+		case v.Rewrite == alg.RewriteToPASV, v.Rewrite == alg.RewriteToEPSV:
 			s.asked = v.Rewrite.String()
+		case l.Fate == answered && s.passed:
+			s.asked = "NOOP"
 		}
 		p.sent = append(p.sent, s)
 	}
-	if v.Secure != 0 && behind > 0 {
-		p.injected(l)
+	switch {
+	case v.End != alg.NoReason:
+		p.end(l, v.End)
+	case v.Secure != 0 && behind > 0: // CVE-2011-0411
+		p.end(l, alg.Injection)
 	}
 	p.tell(l)
-}
-
-// injected ends a session in which something came in clear behind a line that
-// changes what the connection is (CVE-2011-0411).
-func (p *player) injected(l *Line) {
-	p.end(l, alg.Injection)
-	l.Did = append(l.Did, "ends the session: more came in clear behind the line, where TLS begins or ends (injection)")
 }
 
 // end ends the session: its pinholes go with it.
 func (p *player) end(l *Line, why alg.Reason) {
 	l.Ends = why.String()
+	l.Did = append(l.Did, "ends the session: "+endWords(why))
 	p.over = true
 	p.sum.Ended++
 	for _, id := range p.openPinholes() {
 		p.pinholes.remove(id)
 		l.Closes = append(l.Closes, Closing{ID: uint32(id), Why: withSession})
+		l.Did = append(l.Did, fmt.Sprintf("closes pinhole %d with it", id))
 	}
 	p.waiting = nil
 }

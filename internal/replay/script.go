@@ -46,7 +46,7 @@ func readScript(r *bufio.Reader) (recording, error) {
 		}
 		if long {
 			s.unread(at, fmt.Sprintf("a line of more than %d KiB: it is left out", maxTextLine>>10))
-		} else if line != "" && !s.line(at, line) {
+		} else if strings.TrimSpace(line) != "" && !s.line(at, line) {
 			return s.done(), errFull
 		}
 		if errors.Is(err, io.EOF) {
@@ -178,7 +178,7 @@ func (s *script) done() recording {
 		s.rec.notes = append(s.rec.notes, fmt.Sprintf("%s more %s neither side's", number(more, "line"), plural(more, "is", "are")))
 	}
 	if s.talk > 0 {
-		s.rec.notes = append(s.rec.notes, fmt.Sprintf("%s of the text: blank, comments, or what the client says beside the dialogue", number(s.talk, "line")))
+		s.rec.notes = append(s.rec.notes, fmt.Sprintf("%s of the text: %s, or what the client says beside the dialogue", number(s.talk, "line"), plural(s.talk, "a comment", "comments")))
 	}
 	return s.rec
 }

@@ -88,10 +88,6 @@ func (p *player) remark(l *Line, v alg.Verdict) {
 	}
 	p.transfer(l, v.Transfer)
 	p.secure(l, v.Secure)
-	if v.End != alg.NoReason {
-		p.end(l, v.End)
-		l.Did = append(l.Did, "ends the session: "+endWords(v.End))
-	}
 }
 
 // hint says what an admin may have to tell us.
@@ -147,6 +143,7 @@ func endWords(why alg.Reason) string {
 		alg.BadGreeting:     "the server does not greet as an FTP server",
 		alg.GreetingRefused: "the server's greeting is a refusal",
 		alg.TooManyErrors:   "the gateway's patience is used up",
+		alg.Injection:       "more came in clear behind the line, where TLS begins or ends",
 	}[why]
 	if words == "" {
 		return why.String()
@@ -190,6 +187,10 @@ func (p *player) clientFate(l *Line, was []byte, v alg.Verdict) {
 // serverFate tells where a line of the server went, and what went with it.
 func (p *player) serverFate(l *Line, was []byte, v alg.Verdict) {
 	l.Fate = ""
+	says := "the gateway says: "
+	if bytes.Contains(v.ToClient, was) {
+		says = "the gateway adds: "
+	}
 	for line := range bytes.Lines(v.ToClient) {
 		text := string(p.redactor.Server(nil, line))
 		switch {
@@ -201,7 +202,7 @@ func (p *player) serverFate(l *Line, was []byte, v alg.Verdict) {
 			l.Fate = rewritten
 			l.Did = append(l.Did, "rewritten to: "+text)
 		default:
-			l.Did = append(l.Did, "the gateway says: "+text)
+			l.Did = append(l.Did, says+text)
 		}
 		l.ToClient = append(l.ToClient, text)
 	}
