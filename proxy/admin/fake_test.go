@@ -147,7 +147,7 @@ func example() *fake {
 		status: api.Status{
 			Version: "v1.2.3", Now: moment, Started: moment.Add(-50 * time.Hour), Config: "/etc/ftpgate/ftpgate.toml",
 			ConfigLoaded: moment.Add(-2 * time.Hour), Table: "ftpgate", TableOwned: true, Draining: true,
-			NotReady: []string{"it drains: new sessions are refused"}, Sessions: 1, SessionsLimit: 10000, Transfers: 1, Pinholes: 1,
+			NotReady: []string{"draining: sessions go on, new ones are refused (ftpgate undrain ends that)"}, Sessions: 1, SessionsLimit: 10000, Transfers: 1, Pinholes: 1,
 			Relays: 1, Failures: 1,
 			Services: []api.Service{{
 				Name: "files", Mode: "reverse", TLS: "terminate", Listen: []string{"198.51.100.1:21"},

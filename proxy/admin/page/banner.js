@@ -16,8 +16,7 @@ export class Banner {
     this.last = new Date();
     const down = status.services.flatMap((s) => s.backends.filter((b) => !b.up).map((b) => `${b.address} of ${s.name}`));
     if (status.draining) {
-      const others = status.not_ready.filter((r) => !r.includes("drain"));
-      this.set("warn", "Draining", `New sessions are refused; those that are there go on (${counted(status.sessions, "session")}).`, others);
+      this.set("warn", "Draining", `${counted(status.sessions, "session")} left.`, status.not_ready);
     } else if (!status.ready) {
       this.set("bad", "Not ready", "Clients may not get through.", status.not_ready);
     } else if (down.length > 0) {

@@ -80,7 +80,7 @@ export class Chart {
       const label = v === 0 ? "0" : `${v / 1024 ** top.place} ${unit(top.place)}/s`;
       marks.push(draw("text", { x: margin.left - 8, y: y + 4, "text-anchor": "end" }, label));
     }
-    const room = (this.width - margin.left - margin.right) / 60;
+    const room = (this.width - margin.left - margin.right) / 52; // labels
     const each = [1, 2, 5, 10, 15, 30, 60].find((m) => (end - begin) / 60000 / m <= room) * 60000;
     for (let t = Math.ceil(begin / each) * each; t <= end; t += each) {
       const x = Math.round(this.x(t)) + 0.5;
@@ -159,7 +159,7 @@ function pieces(samples) {
 function ceiling(max) {
   const place = Math.max(1, scale(max));
   const most = Math.max(max / 1024 ** place, 1);
-  const step = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 256].find((s) => most / s <= 4) ?? 256;
+  const step = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 256].find((s) => most / s <= 4) ?? 256;
   const value = Math.ceil(most / step) * step;
   return { value: value * 1024 ** place, step: step * 1024 ** place, place };
 }

@@ -48,13 +48,15 @@ export function peer(text, style = "") {
   return element;
 }
 
-export function sayPeer(element, text) {
-  say(element, visible(text));
+// brief is the beginning of a text from a peer, for lists: their cells show two lines, and laying out much more takes time.
+export function brief(text) {
+  const most = 300;
+  return visible(text.length > most ? text.slice(0, most).replace(/[\ud800-\udbff]$/, "") + "\u2026" : text);
 }
 
 // Rows keeps one element for each item of a list, so that what has focus, is open or is selected stays. create takes an
-// item and returns its {element, update}; update is then called with it, and again whenever there is news. What the parent
-// has before, up to head, stays.
+// item and returns its {element, update, remove}; update is then called with it, and again whenever there is news, and
+// remove, if there is one, when it is gone. What the parent has before, up to head, stays.
 export class Rows {
   constructor(parent, key, create, head = null) {
     Object.assign(this, { parent, key, create, head, rows: new Map() });
@@ -76,7 +78,9 @@ export class Rows {
       else this.parent.insertBefore(row.element, next);
     }
     for (const key of gone) {
-      this.rows.get(key).element.remove();
+      const row = this.rows.get(key);
+      row.element.remove();
+      row.remove?.();
       this.rows.delete(key);
     }
   }

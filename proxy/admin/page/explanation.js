@@ -30,11 +30,11 @@ function explanation(e, level) {
 
 function facts(e) {
   const list = make("dl", {});
-  for (const [name, value] of [
-    ["Id", e.id], ["Command", command(e)], ["User", e.user], ["Client", e.client], ["Backend", e.backend],
-    ["Mode", e.mode], ["Direction", e.direction], ["Bytes", bytes(e.bytes)], ["Last reply", e.reply],
+  for (const [name, value, style] of [
+    ["Command", command(e), "wide"], ["Last reply", e.reply, "wide"], ["User", e.user, "wide"], ["Id", e.id], ["Client", e.client],
+    ["Backend", e.backend], ["Mode", e.mode], ["Direction", e.direction], ["Bytes", bytes(e.bytes)],
   ]) {
-    if (value !== "") list.append(make("div", {}, make("dt", {}, name), make("dd", {}, peer(value))));
+    if (value !== "") list.append(make("div", { class: style }, make("dt", {}, name), make("dd", {}, peer(value))));
   }
   return list;
 }

@@ -1,7 +1,7 @@
 // The transfers that failed: what happened and what to do, and on demand all that is known.
 
 import { ask } from "./ask.js";
-import { Rows, disclosure, make, peer, say, toggle } from "./dom.js";
+import { Rows, brief, disclosure, make, peer, say, toggle } from "./dom.js";
 import { about, command, count, moment } from "./format.js";
 import { fill } from "./explanation.js";
 
@@ -64,8 +64,8 @@ export class Failures {
 function createFailure(f) {
   const { button, region } = disclosure("", "Details", "Hide details", (region) => fill(region, f.id, "h4"));
   const time = make("time", { datetime: f.time });
-  const facts = make("p", { class: "facts" }, peer(command(f), "path clamp"),
-    make("span", { class: "who" }, peer(f.user || "nobody logged in", "clamp"), " from ", make("span", { class: "address" }, f.client), ` by ${f.service}`));
+  const facts = make("p", { class: "facts" }, peer(brief(command(f)), "path clamp"),
+    make("span", { class: "who" }, peer(brief(f.user || "nobody logged in")), " from ", make("span", { class: "address" }, f.client), ` by ${f.service}`));
   const element = make("article", {},
     make("h3", {}, make("span", { class: "cause" }, f.cause), " ", peer(f.sentence)),
     make("p", { class: "when" }, time), facts, make("p", { class: "advice" }, peer(f.advice)), button, region);

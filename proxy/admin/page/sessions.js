@@ -1,6 +1,6 @@
 // The sessions, the busiest first, and what each is doing.
 
-import { Rows, disclosure, make, row, say, sayPeer, table, toggle } from "./dom.js";
+import { Rows, brief, disclosure, make, row, say, table, toggle } from "./dom.js";
 import { bytes, command, count, duration, rate } from "./format.js";
 import { fill } from "./explanation.js";
 
@@ -71,14 +71,15 @@ function createSession(s) {
   const words = make("bdi", { class: "peer clamp" });
   const transfers = make("span", { class: "stack" });
   doing.append(words, transfers);
-  const running = new Rows(transfers, (t) => t.id, createTransfer);
+  const below = make("td", { role: "cell", colspan: columns.length, "data-label": "Explanation" });
+  const running = new Rows(transfers, (t) => t.id, (t) => createTransfer(t, below));
   return {
-    element: make("tbody", { role: "rowgroup" }, element),
+    element: make("tbody", { role: "rowgroup" }, element, make("tr", { role: "row", class: "below" }, below)),
     update(s) {
       say(backend, s.backend ? `to ${s.backend}${protection[s.protection] ?? ""}` : "no backend yet");
-      sayPeer(name, s.user || "\u2013");
+      say(name, brief(s.user || "\u2013"));
       toggle(words, s.transfers.length === 0);
-      sayPeer(words, s.doing + (s.busy ? " (waits for a peer)" : ""));
+      say(words, brief(s.doing));
       running.show(s.transfers);
       [s.rate > 0 ? rate(s.rate) : "\u2013", bytes(s.bytes_to_client), bytes(s.bytes_to_server), duration(s.idle), duration(s.age),
         count(s.transfers_done), count(s.transfers_failed)].forEach((v, i) => say(numbers[i], v));
@@ -89,15 +90,18 @@ function createSession(s) {
 const protection = { clear: ", clear", tls: ", TLS", pass: ", TLS through" };
 const arrows = { download: "\u2193", upload: "\u2191", listing: "\u2261" };
 
-function createTransfer(t) {
+// createTransfer makes a line of what a session does. What explains it goes where there is room, below.
+function createTransfer(t, below) {
   const said = make("bdi", { class: "peer path clamp" });
   const progress = make("span", { class: "more" });
   const { button, region } = disclosure("small", "Explain", "Hide", (region) => fill(region, t.id, "h3"));
+  below.append(region);
   return {
+    remove: () => region.remove(),
     element: make("span", { class: "transfer" }, make("span", { class: "arrow", title: t.direction, "aria-label": t.direction, role: "img" },
-      arrows[t.direction] ?? "\u00b7"), make("span", { class: "stack" }, said, make("span", {}, progress, " ", button), region)),
+      arrows[t.direction] ?? "\u00b7"), make("span", { class: "stack" }, said, make("span", {}, progress, " ", button))),
     update(t) {
-      sayPeer(said, command(t));
+      say(said, brief(command(t)));
       const how = [t.mode, t.relayed ? "relayed" : ""].filter(Boolean).join(", ");
       say(progress, `${t.connected ? bytes(t.bytes) : "waits for its data connection"}${how ? `, ${how}` : ""}`);
     },
