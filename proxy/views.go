@@ -102,6 +102,7 @@ func (s *session) outline(now time.Time) api.Session {
 // detail completes an outline. The caller holds the session's lock.
 func (s *session) detail(v *api.Session, now time.Time) {
 	v.Busy, v.Phase = false, s.phase.String()
+	v.Idle = max(0, now.Sub(s.lastLine).Seconds()) // TLS that passes counts too
 	if s.through != nil {
 		v.Protection = "pass"
 	}

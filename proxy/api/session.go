@@ -64,7 +64,7 @@ type Line struct {
 	Time time.Time `json:"time"`
 	From string    `json:"from"` // client, server, gateway (who answered by itself)
 	Text string    `json:"text"`
-	Sent string    `json:"sent"` // what went on to the other side, where that differs: rewritten lines
+	Sent string    `json:"sent"` // what went on to the other side, where that differs: a rewritten line, or "[not passed on]"
 }
 
 // Traced is an element of the stream GET /api/v1/trace: one JSON object a line.
@@ -72,6 +72,6 @@ type Traced struct {
 	Session uint64 `json:"session"`
 	Service string `json:"service"`
 	Client  string `json:"client"`
-	Event   string `json:"event"` // line, begin, end
+	Event   string `json:"event"` // line, begin, end (text: its result), refused (a client got no session), dropped (text: how many events were lost)
 	Line
 }
