@@ -105,7 +105,7 @@ func TestCutOneOfSeveral(t *testing.T) {
 		tr := s.passFrom(s.Server, from, p.At, abroad)
 		f := tr.flow(p.At)
 		if err := table.Cut(f.Orig, f.ID); err != nil {
-			t.Fatal(err)
+			s.Fatal(err)
 		}
 		tr.wantReset(tr.dialled)
 		tr.accepted.(*net.TCPConn).SetLinger(0)
@@ -115,7 +115,7 @@ func TestCutOneOfSeveral(t *testing.T) {
 		s.passFrom(s.Server, from, p.At, abroad).move()
 		beside.move()
 		if err := table.Intact(); err != nil {
-			t.Error(err)
+			s.Error(err)
 		}
 	})
 }

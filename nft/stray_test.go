@@ -64,10 +64,10 @@ func TestStrays(t *testing.T) {
 
 		strays, err := table.Strays(p.At)
 		if err != nil || len(strays) != 1 {
-			t.Fatalf("strays %v, %v", strays, err)
+			s.Fatalf("strays %v, %v", strays, err)
 		}
 		if seen := strays[0].Seen; seen.Before(before.Add(-jiffies)) || seen.After(time.Now().Add(jiffies)) {
-			t.Errorf("seen at %v, want from %v to now", seen, before)
+			s.Errorf("seen at %v, want from %v to now", seen, before)
 		}
 
 		s.pass(s.Client, p.At, ln)
@@ -81,7 +81,7 @@ func TestStrays(t *testing.T) {
 
 		set := map[bool]string{true: "stray4", false: "stray6"}[a.wan.Is4()]
 		if out := s.nft("list", "set", "inet", "ftpgate", set); !strings.Contains(out, a.client2.String()+" . "+a.wan.String()+" . 61000") {
-			t.Errorf("%s has not the client's SYN:\n%s", set, out)
+			s.Errorf("%s has not the client's SYN:\n%s", set, out)
 		}
 	})
 }
@@ -148,21 +148,21 @@ func TestRenewalKeepsStraysNoted(t *testing.T) {
 		s.mustOpen(table, p)
 		first, err := table.Leased(p.At)
 		if err != nil {
-			t.Fatal(err)
+			s.Fatal(err)
 		}
 		if err := table.Renew(p); err != nil {
-			t.Fatal(err)
+			s.Fatal(err)
 		}
 		again, err := table.Leased(p.At)
 		if err != nil || again > first || first < nft.DefaultTimeout+3*time.Minute {
-			t.Errorf("a renewal at once wrote again: %v left, then %v, %v", first, again, err)
+			s.Errorf("a renewal at once wrote again: %v left, then %v, %v", first, again, err)
 		}
 		p.Timeout = time.Hour
 		if err := table.Renew(p); err != nil {
-			t.Fatal(err)
+			s.Fatal(err)
 		}
 		if left, err := table.Leased(p.At); err != nil || left < time.Hour+3*time.Minute {
-			t.Errorf("a pinhole that has an hour is watched for %v, %v", left, err)
+			s.Errorf("a pinhole that has an hour is watched for %v, %v", left, err)
 		}
 		s.refuse(s.Client2, p.At, "another client")
 		s.noted(table, p.At, a.client2)
@@ -226,7 +226,7 @@ func TestFullOfStrays(t *testing.T) {
 func TestStraysAreSoonKnown(t *testing.T) {
 	eachFamily(t, func(s *scene, table *nft.Table, a family) {
 		if err := table.FillStrays(a.client, netip.AddrPortFrom(a.wan, 1), 4000); err != nil {
-			t.Fatal(err)
+			s.Fatal(err)
 		}
 		p := a.passive(61000, s.listen(s.Server, a.servers))
 		s.mustOpen(table, p)
@@ -235,7 +235,7 @@ func TestStraysAreSoonKnown(t *testing.T) {
 		began := time.Now()
 		for tick := time.NewTicker(time.Millisecond); len(s.strays(table, p.At)) == 0; <-tick.C {
 			if time.Since(began) > 5*time.Second {
-				t.Fatal("a SYN stays unknown")
+				s.Fatal("a SYN stays unknown")
 			}
 		}
 		s.noted(table, p.At, a.client2)

@@ -17,24 +17,24 @@ func TestCut(t *testing.T) {
 		otherDialled, otherAccepted := s.through(s.Client, beside, ln)
 		f, err := c.Get(conntrack.Tuple{Src: addrOf(dialled.LocalAddr()), Dst: p.At})
 		if err != nil {
-			t.Fatal(err)
+			s.Fatal(err)
 		}
 		if err := c.Cut(f.Orig, f.ID+1); err != nil { // as when another has taken its place
-			t.Fatal(err)
+			s.Fatal(err)
 		}
 		if _, err := c.Get(f.Orig); err != nil {
-			t.Fatalf("another flow than was to be cut: %v", err)
+			s.Fatalf("another flow than was to be cut: %v", err)
 		}
 		if err := c.Cut(f.Orig, 0); err == nil {
-			t.Error("a flow without an id is cut")
+			s.Error("a flow without an id is cut")
 		}
 		for range 2 { // the second finds nothing
 			if err := c.Cut(f.Orig, f.ID); err != nil {
-				t.Error(err)
+				s.Error(err)
 			}
 		}
 		if _, err := c.Get(f.Orig); !errors.Is(err, conntrack.ErrNotFound) {
-			t.Errorf("get a cut flow: %v", err)
+			s.Errorf("get a cut flow: %v", err)
 		}
 		s.until("who sends is reset", func() bool {
 			_, err := dialled.Write([]byte("more"))

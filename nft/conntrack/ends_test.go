@@ -68,10 +68,10 @@ func TestRefusedConnection(t *testing.T) {
 		ln.Close()
 		f, err := s.attempt(addrOf(ln.Addr()), events, 10*time.Second)
 		if !errors.Is(err, unix.ECONNREFUSED) {
-			t.Fatalf("dialled a closed port: %v", err)
+			s.Fatalf("dialled a closed port: %v", err)
 		}
 		if got, err := s.dial().Get(f.Orig); !errors.Is(err, conntrack.ErrNotFound) {
-			t.Errorf("got %+v, %v; want conntrack to have forgotten it", got, err)
+			s.Errorf("got %+v, %v; want conntrack to have forgotten it", got, err)
 		}
 	})
 }
@@ -89,10 +89,10 @@ func TestUnansweredConnection(t *testing.T) {
 				f, _ := s.attempt(addrOf(ln.Addr()), events, little)
 				got, err := s.dial().Get(f.Orig)
 				if err != nil {
-					t.Fatal(err)
+					s.Fatal(err)
 				}
 				if got.State != conntrack.SynSent || got.Answered() || got.Connected() || got.Reset() || got.ID != f.ID {
-					t.Errorf("%+v: answered %v, connected %v, reset %v; want none", got, got.Answered(), got.Connected(), got.Reset())
+					s.Errorf("%+v: answered %v, connected %v, reset %v; want none", got, got.Answered(), got.Connected(), got.Reset())
 				}
 			})
 		})
@@ -114,7 +114,7 @@ func TestHalfConnection(t *testing.T) {
 			return err == nil && got.State != conntrack.SynSent
 		})
 		if got.State != conntrack.SynRecv || !got.Answered() || got.Connected() || got.Reset() {
-			t.Errorf("%+v: answered %v, connected %v, reset %v; want it answered alone", got, got.Answered(), got.Connected(), got.Reset())
+			s.Errorf("%+v: answered %v, connected %v, reset %v; want it answered alone", got, got.Answered(), got.Connected(), got.Reset())
 		}
 	})
 }
@@ -146,11 +146,11 @@ func TestEndsOfConnections(t *testing.T) {
 				dialled, accepted := s.through(s.Client, p, ln)
 				io.WriteString(dialled, "hello")
 				if _, err := io.ReadFull(accepted, make([]byte, 5)); err != nil {
-					t.Fatal(err)
+					s.Fatal(err)
 				}
 				c, orig := s.dial(), conntrack.Tuple{Src: addrOf(dialled.LocalAddr()), Dst: p.At}
 				if f, err := c.Get(orig); err != nil || !f.Connected() || !f.Answered() || f.Reset() || f.DiallerClosed || f.AcceptorClosed {
-					t.Errorf("while it runs: %+v, %v", f, err)
+					s.Errorf("while it runs: %+v, %v", f, err)
 				}
 				test.end(s, dialled, accepted)
 				var f conntrack.Flow
@@ -161,10 +161,10 @@ func TestEndsOfConnections(t *testing.T) {
 				})
 				if f.State != test.state || !f.Connected() || !f.Answered() || f.Reset() != test.reset ||
 					f.DiallerClosed != test.dialler || f.AcceptorClosed != test.accepts {
-					t.Errorf("%+v: connected %v, reset %v", f, f.Connected(), f.Reset())
+					s.Errorf("%+v: connected %v, reset %v", f, f.Connected(), f.Reset())
 				}
 				if up := f.Payload(0); up < 5 {
-					t.Errorf("counted %d bytes of hello", up)
+					s.Errorf("counted %d bytes of hello", up)
 				}
 			})
 		})

@@ -1,10 +1,15 @@
 package conntrack
 
-import "time"
+import (
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // busyShare bounds what sweeping costs on a host with a huge conntrack table,
-// which the kernel walks in whole: between two sweeps lies so many times what
-// the last one took, so that it is 2 % of one processor at most.
+// which the kernel walks in whole: between two sweeps lies so many times the
+// processor time that the last one took.
 const busyShare = 50
 
 // sweeps reports whether ended flows are looked for, as no event tells of them.
@@ -25,7 +30,10 @@ func (l *Listener) due() time.Time {
 // seen again, so that whoever hears of its end can ask for it; one that lingers
 // goes when it has been seen for that long.
 func (l *Listener) sweep(now time.Time) error {
-	defer func() { l.next = now.Add(pause(l.cfg.Sweep, time.Since(now))) }()
+	runtime.LockOSThread() // whose time is counted
+	defer runtime.UnlockOSThread()
+	began := threadTime()
+	defer func() { l.next = now.Add(pause(l.cfg.Sweep, threadTime()-began)) }()
 	flows, err := l.ask.Dump(l.cfg.Mark, l.cfg.Mark)
 	if err != nil {
 		return err
@@ -60,4 +68,11 @@ func (l *Listener) sweep(now time.Time) error {
 // pause is from the beginning of a sweep to the next one's.
 func pause(interval, took time.Duration) time.Duration {
 	return max(interval, busyShare*took)
+}
+
+// threadTime is the processor time that this thread has used, in the kernel too.
+func threadTime() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) // fails for no clock that there is
+	return time.Duration(ts.Nano())
 }

@@ -76,7 +76,7 @@ func TestSwept(t *testing.T) {
 					}
 				}
 				if over != 2 {
-					t.Errorf("sweeps saw %v, want two of them to see the end", seen.of(orig))
+					s.Errorf("sweeps saw %v, want two of them to see the end", seen.of(orig))
 				}
 			})
 		})
@@ -103,7 +103,7 @@ func TestSweptAlone(t *testing.T) {
 			return over > 3
 		})
 		if f, err := s.dial().Get(orig); err != nil || f.Payload(0) != 1000 {
-			t.Errorf("got %+v, %v; want it to be there with its bytes", f, err)
+			s.Errorf("got %+v, %v; want it to be there with its bytes", f, err)
 		}
 	})
 }
