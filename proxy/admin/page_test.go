@@ -150,6 +150,11 @@ func pageExample(p *tab, name string) {
 	p.fits()
 	p.readable()
 	p.picture(name+"-failure", "#failures")
+	for _, width := range []int64{1024, 768, 481, 480, 320} {
+		p.do(chromedp.EmulateViewport(width, 900))
+		p.await(fmt.Sprintf("innerWidth === %d && document.querySelector('#chart svg').clientWidth < innerWidth", width))
+		p.fits()
+	}
 }
 
 func pageLoad(p *tab, name string) {
