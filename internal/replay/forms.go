@@ -22,7 +22,8 @@ var (
 	chatter = regexp.MustCompile(`^(?:` + strings.Join([]string{
 		`#`, `[*{}] `, `----`, `\*\*\*\*`, `[.!*] \d{4}-\d{2}-\d{2} `, `[ \t]+% `, `[ \t]+Dload `, `[ \t]*\d+ +[\d.]+[kMG]? +\d+ `, `\d+ bytes (?:received|sent) `,
 		`ftp> `, `Connected to `, `Trying `, `Name \(`, `Password:`, `Remote system type is `, `Using \w+ mode to transfer`,
-		`local: `, `remote: `, `total \d`, `[-dlbcps][-rwxsStT]{9}`, ` *\d+% \|`,
+		`local: `, `remote: `, `EPSV/EPRT on IPv\d o`,
+		`setupsockbufsize: `, `remotemodtime: `, `features\[`, `total \d`, `[-dlbcps][-rwxsStT]{9}`, ` *\d+% \|`,
 	}, `|`) + `)`)
 
 	// A client is about to make another control connection.
