@@ -1,6 +1,7 @@
 package nft_test
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -300,4 +301,44 @@ func BenchmarkStrays(b *testing.B) {
 			b.Fatal(strays, err)
 		}
 	}
+}
+
+// Pinholes come and go while strays are read, and neither waits or fails.
+func TestStraysBesideOpening(t *testing.T) {
+	eachKernel(t, func(s *scene) {
+		table := s.open(nft.Config{})
+		if err := table.FillStrays(v4.client, netip.AddrPortFrom(v4.wan, 1), 8000); err != nil {
+			s.Fatal(err)
+		}
+		ln := s.listen(s.Server, v4.servers)
+		s.mustOpen(table, v4.passive(61000, ln))
+		s.refuse(s.Client2, netip.AddrPortFrom(v4.wan, 61000), "another client")
+		stop, done, opened := make(chan struct{}), make(chan error, 1), 0
+		go func() {
+			for i := uint16(0); ; i++ {
+				select {
+				case <-stop:
+					done <- nil
+					return
+				default:
+				}
+				p := v4.passive(61001+i%1000, ln)
+				if err := errors.Join(table.Open(p), table.Close(p)); err != nil {
+					done <- err
+					return
+				}
+				opened++
+			}
+		}()
+		for range 20 {
+			s.noted(table, netip.AddrPortFrom(v4.wan, 61000), v4.client2)
+		}
+		close(stop)
+		if err := <-done; err != nil {
+			s.Error(err)
+		}
+		if opened < 20 {
+			s.Errorf("%d pinholes opened while strays were read 20 times", opened)
+		}
+	})
 }
