@@ -3,6 +3,8 @@ package replay
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -59,4 +61,29 @@ func TestFindings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDocumented: docs/replay.md has every name that the JSON has.
+func TestDocumented(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/replay.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var look func(reflect.Type)
+	look = func(typ reflect.Type) {
+		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct || typ.PkgPath() != reflect.TypeFor[Event]().PkgPath() {
+			return
+		}
+		for i := range typ.NumField() {
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+			if name != "" && !strings.Contains(string(manual), "`"+name+"`") {
+				t.Errorf("%s.%s is not in the manual", typ.Name(), name)
+			}
+			look(typ.Field(i).Type)
+		}
+	}
+	look(reflect.TypeFor[Event]())
 }

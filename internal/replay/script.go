@@ -21,9 +21,10 @@ type script struct {
 	rec     recording
 	kept    keeper
 	streams map[string]*stream
-	raw     bool // the client logs replies as they are: no server's line had a form yet
-	talk    int  // lines that clients say beside the dialogue
-	waiting []part
+	raw     bool   // the client logs replies as they are: no server's line had a form yet
+	talk    int    // lines that clients say beside the dialogue
+	before  string // the line before
+	waiting []part // notes of before the first dialogue
 }
 
 // stream is one of the connections that a log follows at once.
@@ -81,6 +82,7 @@ func (s *script) line(at int, line string) bool {
 	st := s.stream(said.stream)
 	if s.raw && (!ok || said.status) && st.rawLine(line) {
 		said, ok = parsedRaw(line), true
+		said.status = rawReply.MatchString(said.text) && said.text == s.before // tnftp says some replies twice
 	} else if ok && !said.status && said.from == server {
 		s.raw = false
 	}
@@ -91,6 +93,7 @@ func (s *script) line(at int, line string) bool {
 	case said.fresh:
 		st.ending = true
 	}
+	s.before = said.text
 	if said.status {
 		s.talk++
 		return true
