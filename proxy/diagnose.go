@@ -105,7 +105,7 @@ func (l *ledger) evidence(e *ending, c counted) cause.Evidence {
 		ev.Broken = broke.text
 		ev.Answer = broke.answer
 	case p.carrier.Load() != nil:
-		ev.Answer = cause.Accepted
+		ev.Answer = p.carrier.Load().answer()
 	}
 	if ev.Refusal == alg.DataBroken.String() {
 		ev.Refusal = ""

@@ -125,9 +125,10 @@ func (s *session) serverBytes(lines *alg.Lines) bool {
 func (s *session) carryOut(v alg.Verdict) {
 	s.lastLine = time.Now()
 	judged := v
+	var lost alg.Verb // a set-up that has got no pinhole
 	for v.Open.ID != 0 {
 		s.note(v)
-		v = s.openPinhole(v.Open)
+		v, lost = s.openPinhole(v.Open)
 	}
 	for _, c := range v.Close {
 		s.closeByID(c)
@@ -142,6 +143,9 @@ func (s *session) carryOut(v alg.Verdict) {
 		v.ToClient = nil
 	}
 	s.record(&judged, &v)
+	if lost != alg.None {
+		s.failSetUp(lost, v.Refusal, v)
+	}
 	s.note(v)
 	if len(v.ToServer) > 0 {
 		s.writeServer(v.ToServer)

@@ -8,22 +8,18 @@ import (
 )
 
 // openPinhole makes a pinhole true and returns the verdict with the line that
-// announces it, or with the refusal.
-func (s *session) openPinhole(o alg.Open) alg.Verdict {
+// announces it, or with the refusal and the command of the set-up that is lost.
+func (s *session) openPinhole(o alg.Open) (v alg.Verdict, lost alg.Verb) {
 	p, why := s.gateway.pinholes.add(s, o, s.lastLine)
 	if why != alg.NoReason {
 		s.service.metrics.pinholeRefused(o.Mode, why)
-		v := s.machine.Refused(why)
-		if o.Mode != alg.ModeAUTH {
-			s.failSetUp(modeVerbs[o.Mode], why, v)
-		}
-		return v
+		return s.machine.Refused(why), modeVerbs[o.Mode]
 	}
 	s.setUp = nil
 	s.remember(p)
 	s.pinholes = append(s.pinholes, p)
 	s.service.metrics.pinholeOpened(o.Mode)
-	return s.machine.Opened(s.announced(p))
+	return s.machine.Opened(s.announced(p)), alg.None
 }
 
 // closeByID closes a pinhole that the machine names. It may be gone already.

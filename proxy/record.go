@@ -12,7 +12,12 @@ import (
 func (s *session) recentLines() []api.Line { return s.lines.snapshot() }
 
 // hear notes the line whose verdict is carried out next. The caller holds mu.
-func (s *session) hear(from speaker, line []byte) { s.lines.heard = heard{from, line} }
+func (s *session) hear(from speaker, line []byte) {
+	s.lines.heard = heard{from, line}
+	if from == fromClient {
+		s.said = line
+	}
+}
 
 // record keeps the line that was heard, and what became of it: judged is what
 // the machine said of it, v what is carried out, which is another verdict where a

@@ -45,7 +45,7 @@ func (s *session) cutFlows() {
 		r.cut()
 	}
 	for _, f := range s.gateway.ledger.ofSession(s) {
-		if err := s.gateway.Flows.Cut(f.orig, f.id); err != nil {
+		if err := s.gateway.Firewall.Cut(f.orig, f.id); err != nil {
 			s.gateway.Logger.Warn("a data connection could not be cut", "sid", s.id, "flow", f.orig, "error", err)
 		}
 	}
@@ -87,6 +87,16 @@ func (r *relayed) met(first, second *net.TCPConn) {
 	if second != nil {
 		r.second = audit.Flow{Src: plain(second.LocalAddr()), Dst: plain(second.RemoteAddr())}
 	}
+}
+
+// answer is what the connection met behind us, which nothing has broken.
+func (r *relayed) answer() cause.Answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.second.Dst.IsValid() {
+		return cause.Accepted
+	}
+	return cause.Silent // it is still being dialled
 }
 
 // answerOf is what a dial met.

@@ -62,5 +62,7 @@ func (s *Server) sample(now time.Time) total {
 	return t
 }
 
-// modeVerbs are the commands that set up a mode.
-var modeVerbs = [...]alg.Verb{alg.ModePASV: alg.PASV, alg.ModeEPSV: alg.EPSV, alg.ModePORT: alg.PORT, alg.ModeEPRT: alg.EPRT}
+// modeVerbs are the commands that set up a mode; AUTH sets up no transfer.
+var modeVerbs = [...]alg.Verb{
+	alg.ModePASV: alg.PASV, alg.ModeEPSV: alg.EPSV, alg.ModePORT: alg.PORT, alg.ModeEPRT: alg.EPRT, alg.ModeAUTH: alg.None,
+}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,8 +53,6 @@ type notebook struct {
 	count      uint32    // transfers
 	done       uint64
 	failed     uint64
-	toClient   uint64 // payload of data connections
-	toServer   uint64
 }
 
 // take returns the command that a reply answers, and forgets it if that is final.
@@ -235,6 +234,9 @@ func (s *session) finish(t *transfer, v alg.Verdict, ended outcome) {
 		session: s, transfer: t, at: at, ended: ended, code: v.Code, reply: lastLineOf(v.ToClient),
 		done: v.Transfer.Phase == alg.TransferDone, who: s.who(),
 	}
+	if own := codeOf(e.reply); v.Refusal != alg.NoReason && own != 0 { // the client has heard the gateway, not the server
+		e.code = own
+	}
 	if !e.done {
 		e.fates, e.lines = s.showFates(), s.recentLines()
 	}
@@ -267,4 +269,14 @@ func (s *session) who() audit.Who {
 func lastLineOf(b []byte) string {
 	text := strings.TrimRight(string(b), "\r\n")
 	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// codeOf is that of a reply's line; 0: it has none.
+func codeOf(line string) int {
+	code, _, _ := strings.Cut(line, " ")
+	n, err := strconv.Atoi(code)
+	if err != nil || n < 100 || n > 659 {
+		return 0
+	}
+	return n
 }

@@ -51,11 +51,16 @@ func (e Evidence) decide() (Cause, string) {
 	return e.said()
 }
 
-var resume = regexp.MustCompile(`(?i)(TLS|SSL)?.*\b(resum|reus)(ed?|ing|ption)\b`)
+// What servers say of it: vsftpd "SSL connection failed: session reuse required",
+// FileZilla "TLS session of data connection not resumed".
+var (
+	ofTLS  = regexp.MustCompile(`(?i)\b(TLS|SSL|session)\b`)
+	resume = regexp.MustCompile(`(?i)\b(resum|reus)(ed?|ing|ption)\b`)
+)
 
 // resumption reports whether the server wants TLS resumed (edge 77 of RFC 4217 clients).
 func (e Evidence) resumption() bool {
-	return (e.Code == 522 || e.Code == 425 || e.Code == 450) && resume.MatchString(e.Text)
+	return (e.Code == 522 || e.Code == 425 || e.Code == 450) && ofTLS.MatchString(e.Text) && resume.MatchString(e.Text)
 }
 
 // patience is how long who is to dial, or to answer, may think about it: an ABOR, or

@@ -66,11 +66,15 @@ func (e Evidence) dialler() netip.Addr {
 	return e.Server
 }
 
+// before is how much earlier than it came a SYN may be said to have been seen:
+// the kernel tells what is left of its record's life, and takes time to tell.
+const before = 250 * time.Millisecond
+
 // strays are the SYNs since the pinhole was opened, of who was expected and of others.
 func (e Evidence) strays() (own, others []Stray) {
 	for _, s := range e.Strays {
 		switch {
-		case s.Seen.Before(e.Opened):
+		case s.Seen.Before(e.Opened.Add(-before)):
 		case s.From == e.dialler():
 			own = append(own, s)
 		default:
@@ -79,3 +83,6 @@ func (e Evidence) strays() (own, others []Stray) {
 	}
 	return own, others
 }
+
+// after is how long after the pinhole was opened a SYN came.
+func (e Evidence) after(s Stray) time.Duration { return round(max(0, s.Seen.Sub(e.Opened))) }

@@ -13,6 +13,9 @@ func (e Evidence) refused(c Cause) string {
 	case BackendBadAddress:
 		return fmt.Sprintf("The server %v answered with no data address that can be used.", e.Server)
 	case PortsExhausted:
+		if e.Refusal == "too_many_setups" {
+			return "The client set up more data connections at once than a session may have."
+		}
 		return "No port of the service's range was free for the data connection."
 	case NFT:
 		return "The kernel did not take the pinhole; the log says what it answered."
@@ -75,10 +78,10 @@ func (e Evidence) seen() []string {
 	}
 	own, others := e.strays()
 	for _, s := range own {
-		add("a SYN of the %s to %v was refused %v after the pinhole was opened", dialler, e.At, round(s.Seen.Sub(e.Opened)))
+		add("a SYN of the %s to %v was refused %v after the pinhole was opened", dialler, e.At, e.after(s))
 	}
 	for _, s := range others[:min(len(others), 5)] {
-		add("a SYN of %v to %v was refused %v after the pinhole was opened", s.From, e.At, round(s.Seen.Sub(e.Opened)))
+		add("a SYN of %v to %v was refused %v after the pinhole was opened", s.From, e.At, e.after(s))
 	}
 	if e.Helper != "" {
 		add("conntrack has the helper %q at the control connection", e.Helper)
@@ -97,7 +100,7 @@ func (e Evidence) seen() []string {
 		add("the final reply was %d", e.Code)
 	case e.Ended != "":
 		add("the session ended first: %s", e.Ended)
-	default:
+	case e.Refusal == "":
 		add("no final reply has come yet")
 	}
 	return all
