@@ -39,7 +39,8 @@ func (m *Machine) Client(line []byte) Verdict {
 	var telnet []byte
 	if bytes.IndexByte(body, iac) >= 0 {
 		var stripped bool
-		if body, telnet, stripped = stripTelnet(body); stripped {
+		m.plain = append(m.plain[:0], body...) // the line may have to wait, and be judged again as it came
+		if body, telnet, stripped = stripTelnet(m.plain); stripped {
 			line = append(body, '\r', '\n') // fits: something was cut out
 			ending = 2
 		}

@@ -65,6 +65,7 @@ type Machine struct {
 	through ID      // what admits the data of TLS that passes; 0: none does
 	broken  []broken
 
+	plain  []byte // a line without its Telnet commands
 	out    []byte // built lines
 	due    []byte // the gateway's own replies that come before the next line to the client
 	closes []Closing
@@ -154,7 +155,7 @@ func (m *Machine) instruct(o opening, asked Verb, at netip.AddrPort) Verdict {
 	}
 	m.told = told{o.id, at}
 	m.queue.push(command{verb: verb, asked: asked, id: o.id})
-	return Verdict{ToServer: m.tell(verb, at), Rewrite: kind}
+	return Verdict{ToServer: m.tell(verb, at), Number: m.queue.last, Rewrite: kind}
 }
 
 // tell writes a PORT or EPRT.

@@ -28,7 +28,7 @@ func (m *Machine) passAUTH(line []byte) Verdict {
 // sendAUTH sends on the AUTH whose pinhole is open.
 func (m *Machine) sendAUTH(o opening) Verdict {
 	m.queue.push(command{verb: AUTH, id: o.id})
-	return Verdict{ToServer: o.line}
+	return Verdict{ToServer: o.line, Number: m.queue.last}
 }
 
 // authAnswered judges the server's answer to AUTH. What comes behind a 2yz is

@@ -261,3 +261,18 @@ func (c said) wrong(byServer bool, reply string) string {
 	}
 	return ""
 }
+
+// A command that has to wait is judged again as it came, Telnet and all.
+func TestALineWithTelnetWaits(t *testing.T) {
+	m := New(Config{Client: netip.MustParseAddr("198.51.100.7"), Server: netip.MustParseAddr("10.0.0.5"), TLS: PassTLS, Data: true})
+	m.Server([]byte("220 hello\r\n"))
+	m.Client([]byte("NOOP\r\n"))
+	line := []byte("\xff\xf1AUTH TLS\r\n")
+	if v := m.Client(line); !v.Wait {
+		t.Fatalf("judged at once: %+v", v)
+	}
+	m.Server([]byte("200 ok\r\n"))
+	if v := m.Client(line); v.Refusal != NoReason || v.Open.Mode != ModeAUTH {
+		t.Errorf("judged %+v", v)
+	}
+}

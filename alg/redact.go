@@ -45,7 +45,7 @@ func (r *Redactor) Client(b, line []byte, v Verdict) []byte {
 	}
 	n := r.skipped
 	r.skipped = 0
-	line = cutLine(line)
+	line = plainLine(line)
 	verb, arg := parseVerb(line)
 	switch {
 	case v.Verb == None, v.Verb == Other && v.Refusal != NoReason:
@@ -66,7 +66,7 @@ func (r *Redactor) Client(b, line []byte, v Verdict) []byte {
 
 // VerbOf returns the command that a line of a client begins with, or None.
 func VerbOf(line []byte) Verb {
-	verb, _ := parseVerb(cutLine(line))
+	verb, _ := parseVerb(plainLine(line))
 	return verb
 }
 
@@ -184,8 +184,17 @@ func appendBytes(b []byte, what string, n int) []byte {
 	return append(strconv.AppendInt(b, int64(n), 10), " bytes]"...)
 }
 
-// cutLine returns a line up to its line end. Where Machine.Client has taken
-// Telnet commands out of it, what lies behind that is not the line any more.
+// plainLine is a client's line as Machine.Client reads it: without its line end
+// and its Telnet commands.
+func plainLine(line []byte) []byte {
+	line = cutLine(line)
+	if bytes.IndexByte(line, iac) >= 0 {
+		line, _, _ = stripTelnet(bytes.Clone(line))
+	}
+	return line
+}
+
+// cutLine returns a line up to its line end.
 func cutLine(line []byte) []byte {
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
 		line = line[:i]

@@ -89,7 +89,7 @@ func TestKillWhereverASessionIs(t *testing.T) {
 		d.reply("150 here it comes")
 		d.kill(api.Filter{ID: 1}, 1)
 		d.wantKilled()
-		d.eventually("what the kernel carries is cut", func() bool { return d.flows.wasCut(flow.Orig) })
+		d.eventually("what the kernel carries is cut", func() bool { return d.firewall.wasCut(flow.Orig) })
 	})
 	t.Run("with a pinhole open", func(t *testing.T) {
 		d := newGateway(t, onePort).loggedIn()

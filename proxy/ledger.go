@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -25,8 +26,11 @@ type ledger struct {
 	history  history
 	wake     chan struct{}
 
+	searched time.Time // owned by run
+
 	mu      sync.Mutex // guards what follows, and the flows
 	flows   map[uint32]*flow
+	past    map[uint32]struct{} // flows that have ended and that conntrack still has
 	waiting []*ending
 	fresh   []*ending
 }
@@ -54,7 +58,7 @@ type ending struct {
 func (e *ending) name() string { return e.transfer.name(e.session.id) }
 
 func newLedger(s *Server) *ledger {
-	return &ledger{server: s, flows: map[uint32]*flow{}, wake: make(chan struct{}, 1)}
+	return &ledger{server: s, flows: map[uint32]*flow{}, past: map[uint32]struct{}{}, wake: make(chan struct{}, 1)}
 }
 
 // settleEvery is how often endings are looked at: what came together is
@@ -161,34 +165,16 @@ func (l *ledger) opened(p *pinhole, c conntrack.Flow, now time.Time) {
 	p.flow.Store(f)
 }
 
-// Swept takes a look at all of our flows, as conntrack has them: those of its
-// own that are missing have ended unseen.
-func (s *Server) Swept(flows []conntrack.Flow) { s.ledger.swept(flows, time.Now()) }
-
-// Resync is Swept after events were lost: connections that nobody has told of
-// are found among the flows, those that have ended too.
-func (s *Server) Resync(flows []conntrack.Flow) {
-	for _, f := range flows {
-		if f.Status&(conntrack.SNAT|conntrack.DNAT) != 0 && !s.ledger.knows(f.ID) {
-			s.Connected(f)
-		}
-	}
-	s.Swept(flows)
-}
-
-func (l *ledger) knows(id uint32) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.flows[id] != nil
-}
-
 func (l *ledger) swept(flows []conntrack.Flow, now time.Time) {
 	there := make(map[uint32]struct{}, len(flows))
+	var unknown []conntrack.Flow
 	l.mu.Lock()
 	for _, c := range flows {
 		there[c.ID] = struct{}{}
 		if f := l.flows[c.ID]; f != nil {
 			f.see(c, now)
+		} else if _, ended := l.past[c.ID]; !ended {
+			unknown = append(unknown, c)
 		}
 	}
 	for id, f := range l.flows {
@@ -198,11 +184,14 @@ func (l *ledger) swept(flows []conntrack.Flow, now time.Time) {
 		switch {
 		case f.over:
 			delete(l.flows, id)
+			l.past[id] = struct{}{}
 		case now.Sub(f.moved) > f.pinhole.session.service.Timeouts.Stalled:
 			go f.pinhole.session.standsStill(f.pinhole) // its lock may be held by a slow write
 		}
 	}
+	maps.DeleteFunc(l.past, func(id uint32, _ struct{}) bool { _, ok := there[id]; return !ok })
 	l.mu.Unlock()
+	l.discover(unknown)
 	l.server.relays.account(now)
 	l.history.add(l.server.sample(now))
 }

@@ -23,6 +23,8 @@ type Firewall interface {
 	Renew(nft.Pinhole) error
 	Used(nft.Pinhole)
 	Close(nft.Pinhole) error
+	// Cut ends a connection that runs, if its flow still has the id.
+	Cut(orig conntrack.Tuple, id uint32) error
 	// Strays are who dialled an address and port of ours and was not let in.
 	Strays(at netip.AddrPort) ([]nft.Stray, error)
 }
@@ -31,14 +33,12 @@ type Firewall interface {
 // with this reply tuple would swallow the new one's first SYN. busy: the entry
 // belongs to a live connection. *conntrack.Conn has such a method.
 //
-// Dump returns the flows with a mark, Get and GetReply one of them. Cut ends one
-// if it still has the id.
+// Dump returns the flows with a mark, Get and GetReply one of them.
 type Flows interface {
 	Clear(reply conntrack.Tuple, mark uint32) (busy bool, err error)
 	Dump(mark, mask uint32) ([]conntrack.Flow, error)
 	Get(orig conntrack.Tuple) (conntrack.Flow, error)
 	GetReply(reply conntrack.Tuple) (conntrack.Flow, error)
-	Cut(orig conntrack.Tuple, id uint32) error
 }
 
 // Auditor writes down what users do; *audit.Log is one. Write does not wait.

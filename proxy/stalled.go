@@ -45,6 +45,7 @@ func (s *session) cutFlows() {
 		r.cut()
 	}
 	for _, f := range s.gateway.ledger.ofSession(s) {
+		s.gateway.ledger.flowOf(f, time.Now()) // nobody can ask how much it has carried when it is gone
 		if err := s.gateway.Firewall.Cut(f.orig, f.id); err != nil {
 			s.gateway.Logger.Warn("a data connection could not be cut", "sid", s.id, "flow", f.orig, "error", err)
 		}

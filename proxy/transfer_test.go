@@ -310,7 +310,7 @@ func TestAStalledTransfer(t *testing.T) {
 	if got := d.transfers(1)[0]; got.Cause != string(cause.Stalled) {
 		t.Errorf("the record is %+v", got)
 	}
-	d.eventually("the connection is cut", func() bool { return d.flows.wasCut(c.Orig) })
+	d.eventually("the connection is cut", func() bool { return d.firewall.wasCut(c.Orig) })
 }
 
 // cut = true: what runs ends with its session.
@@ -321,7 +321,7 @@ func TestCut(t *testing.T) {
 	d.command("RETR a")
 	d.reply("150 here")
 	d.leave()
-	if !d.flows.wasCut(c.Orig) {
+	if !d.firewall.wasCut(c.Orig) {
 		t.Error("the connection was not cut")
 	}
 }
@@ -355,7 +355,7 @@ func TestThroughput(t *testing.T) {
 }
 
 // News of a connection were lost, and it has ended since.
-func TestResync(t *testing.T) {
+func TestLostNews(t *testing.T) {
 	d := newGateway(t).loggedIn()
 	d.passive()
 	p := d.only()
@@ -364,7 +364,7 @@ func TestResync(t *testing.T) {
 	d.flows.carry(c)
 	d.command("RETR a")
 	d.reply("150 here")
-	d.Resync([]conntrack.Flow{c})
+	d.Swept([]conntrack.Flow{c})
 	d.reply("226 done")
 	if got := d.transfers(1)[0]; got.Bytes != 44 || got.Connect < 0 {
 		t.Errorf("the record is %+v", got)

@@ -19,7 +19,7 @@ func (d *daemon) listenConntrack() (*conntrack.Listener, error) {
 		Mark: d.file.NFT.Mark, Reap: true, Linger: lingers, Brief: true,
 		Swept: d.server.Swept,
 		Resync: func(flows []conntrack.Flow) {
-			d.server.Resync(flows)
+			d.server.Swept(flows)
 			d.log.Warn("conntrack events were lost; the state of all transfers was read again", "flows", len(flows))
 		},
 	})

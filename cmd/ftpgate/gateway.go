@@ -86,7 +86,7 @@ func (g *gateway) Drain(ctx context.Context, on bool) (api.Drained, error) {
 	action := map[bool]string{true: "drain", false: "undrain"}[on]
 	n := g.server.SetDraining(on)
 	g.acted(ctx, action, counted(n, "session"), nil)
-	return api.Drained{Draining: on, Sessions: n}, nil
+	return api.Drained{Draining: g.server.Draining(), Sessions: n}, nil
 }
 
 // Reload has the daemon read its configuration again.
