@@ -56,6 +56,7 @@ install: build ## the program, its unit and a configuration to begin with
 	install -d $(DESTDIR)/etc/systemd/system
 	sed 's|/usr/local|$(PREFIX)|' deploy/ftpgate.service > $(DESTDIR)/etc/systemd/system/ftpgate.service
 	install -D -m 0644 deploy/ftpgate.sysctl.conf $(DESTDIR)/etc/sysctl.d/60-ftpgate.conf
+	install -D -m 0644 deploy/ftpgate.logrotate $(DESTDIR)/etc/logrotate.d/ftpgate
 	test -e $(DESTDIR)/etc/ftpgate/ftpgate.toml || install -D -m 0640 deploy/ftpgate.toml $(DESTDIR)/etc/ftpgate/ftpgate.toml
 	@echo 'Next: edit /etc/ftpgate/ftpgate.toml; ftpgate check; sysctl --system; systemctl daemon-reload; systemctl enable --now ftpgate'
 
