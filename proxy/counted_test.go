@@ -1,0 +1,39 @@
+package proxy
+
+import (
+	"testing"
+
+	"ftpgate/nft/conntrack"
+	"ftpgate/proxy/audit"
+)
+
+// Servers repeat the name of a file in their replies. One that looks like a
+// number of bytes is not believed against the kernel's count.
+func TestANameIsNoNumberOfBytes(t *testing.T) {
+	d := newGateway(t).loggedIn()
+	d.command("TYPE I")
+	d.reply("200 ok")
+	d.active()
+	d.carries(conntrack.Close, 0, 700)
+	d.command("STOR up (1 bytes)")
+	d.reply("150 Opening BINARY mode data connection for up (1 bytes)")
+	d.reply("226 done")
+	if got := d.transfers(1)[0]; got.Bytes != 700 || got.Source != audit.Conntrack {
+		t.Errorf("the record is %+v", got)
+	}
+	d.leave()
+}
+
+func TestWhichNumberAgrees(t *testing.T) {
+	for _, tt := range []struct {
+		n, counted uint64
+		want       bool
+	}{
+		{1000, 1000, true}, {1000, 1050, true}, {1000, 1051, false}, {1000, 999, false},
+		{1, 700, false}, {1, 1, true}, {1 << 30, 1<<30 + 1<<20, true},
+	} {
+		if got := agrees(tt.n, tt.counted); got != tt.want {
+			t.Errorf("%d, by the kernel's count %d: %t", tt.n, tt.counted, got)
+		}
+	}
+}
