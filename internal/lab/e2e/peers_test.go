@@ -27,7 +27,9 @@ func startFTPD(t testing.TB, l *lab.Lab) *ftpd.Tree {
 // runServer puts a server inside, at the usual address.
 func runServer(t testing.TB, l *lab.Lab, server *ftpd.Server) {
 	t.Helper()
-	server.Listen, server.Dial = l.Server.Listen, l.Server.DialFrom
+	if server.Listen == nil {
+		server.Listen, server.Dial = l.Server.Listen, l.Server.DialFrom
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, at := range []string{"10.0.0.5:21", "[fd00:10::5]:21"} {
