@@ -92,6 +92,7 @@ func (l *ledger) evidence(e *ending, c counted) cause.Evidence {
 	if p == nil {
 		return ev
 	}
+	ev.Private = p.private || e.session.serverTLS()
 	ev.Passive, ev.At, ev.To, ev.Opened = p.mode.Passive(), p.rule.At, p.to, p.opened
 	if at := p.connectedAt.Load(); at != 0 {
 		ev.Dialled = time.Unix(0, at)
@@ -112,6 +113,7 @@ func (l *ledger) evidence(e *ending, c counted) cause.Evidence {
 	}
 	if ev.Dialled.IsZero() {
 		ev.Strays = l.strays(p.rule.At)
+		ev.Replaced = l.misled(e, ev)
 		ev.Helper = l.helper(e.session)
 	}
 	return ev
@@ -133,10 +135,43 @@ func (l *ledger) strays(at netip.AddrPort) []cause.Stray {
 	}
 	strays := make([]cause.Stray, 0, len(all))
 	for _, s := range all {
-		strays = append(strays, cause.Stray{From: s.From, Seen: s.Seen})
+		strays = append(strays, cause.Stray{From: s.From, At: s.At, Seen: s.Seen})
 	}
 	return strays
 }
+
+// misled are the SYNs of who was expected to what earlier set-ups of the session
+// have announced, since the latest.
+func (l *ledger) misled(e *ending, ev cause.Evidence) []cause.Stray {
+	dialler := ev.Server
+	if ev.Passive {
+		dialler = ev.Client
+	}
+	var all []cause.Stray
+	for _, at := range e.earlier {
+		for _, s := range l.strays(at) {
+			if s.From == dialler && !s.Seen.Before(ev.Opened) {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+// earlierSetUps are what the session's earlier pinholes were dialled at, but for
+// that of the transfer. The caller holds mu.
+func (s *session) earlierSetUps(t *transfer) []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, p := range s.fates {
+		if t.pinhole != nil && p != t.pinhole && p.mode.Passive() == t.pinhole.mode.Passive() && p.rule.At != t.pinhole.rule.At {
+			all = append(all, p.rule.At)
+		}
+	}
+	return all
+}
+
+// serverTLS reports whether the server's connections have TLS.
+func (s *session) serverTLS() bool { return s.serverConn != nil && s.serverConn.config != nil }
 
 // helper is another conntrack helper at one of a session's control connections.
 func (l *ledger) helper(s *session) string {

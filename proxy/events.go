@@ -3,6 +3,7 @@ package proxy
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"ftpgate/alg"
 	"ftpgate/proxy/api"
@@ -65,5 +66,19 @@ func (s *session) auditEnd(took time.Duration) {
 	}})
 }
 
+// maxShown is how much of a peer's text people get, in bytes: who tries long
+// names all the time shall not fill the memory with them. The audit log has all.
+const maxShown = 500
+
 // shown is what a peer sent, for people.
-func shown(s string) string { return api.Text(s) }
+func shown(s string) string {
+	text := api.Text(s[:min(len(s), maxShown)])
+	if len(text) <= maxShown && len(s) <= maxShown {
+		return text
+	}
+	end := min(len(text), maxShown)
+	for end > 0 && end < len(text) && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}

@@ -105,6 +105,7 @@ func (s *session) explainRunning(which string) (api.Explanation, bool) {
 		if a.transfer != nil && (which == "" || strconv.Itoa(int(a.transfer.number)) == which) {
 			t := *a.transfer // the lock ends before this is done
 			t.pinhole = s.likely(&t)
+			e.earlier = s.earlierSetUps(&t)
 			e.transfer = &t
 			break
 		}

@@ -21,7 +21,7 @@ type flow struct {
 
 	last   conntrack.Flow // as last looked at
 	looked time.Time
-	moved  time.Time // when it last had other counters than before
+	moved  time.Time // when data last came through
 	rate   float64   // bytes per second then, both ways
 	over   bool      // it has ended, or conntrack has forgotten it
 	told   [2]uint64 // payload that the meters know of, by conntrack's directions
@@ -88,9 +88,11 @@ func (f *flow) see(now conntrack.Flow, at time.Time) {
 		if since := at.Sub(f.looked); !f.looked.IsZero() && since > 0 {
 			f.rate = float64(after-before) / since.Seconds()
 		}
-		f.moved = at
 	} else if at.Sub(f.looked) > time.Second {
 		f.rate = 0
+	}
+	if moves(f.last, now) {
+		f.moved = at
 	}
 	f.last, f.looked = now, at
 	f.over = now.State.Over()
@@ -103,6 +105,27 @@ func (f *flow) see(now conntrack.Flow, at time.Time) {
 			f.told[way] = n
 		}
 	}
+}
+
+// probe is more than a packet without data of its transfer has beyond its headers:
+// a window probe, a keepalive, a selective acknowledgement.
+const probe = 16
+
+// moves reports whether data has come through between two looks: it was sent, and
+// answered. Who waits for a peer that does not read goes on to probe it, and who
+// has lost one to send the same again, for as long as they live.
+func moves(before, now conntrack.Flow) bool {
+	header := uint64(20 + 32)
+	if now.Orig.Src.Addr().Is6() {
+		header = 40 + 32
+	}
+	for way := range now.Bytes {
+		bytes, packets := now.Bytes[way]-before.Bytes[way], now.Packets[way]-before.Packets[way]
+		if bytes > packets*(header+probe) && now.Packets[1-way] > before.Packets[1-way] {
+			return true
+		}
+	}
+	return false
 }
 
 // ending reports whether no data comes any more: a FIN or a RST has been seen.

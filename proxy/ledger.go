@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -48,6 +49,7 @@ type ending struct {
 	reply    string
 	fates    []api.Fate
 	lines    []api.Line
+	earlier  []netip.AddrPort // what pinholes before the transfer's were dialled at
 	last     *audit.SessionEnd
 
 	due   time.Time

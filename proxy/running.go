@@ -20,7 +20,7 @@ func (s *session) runningTransfers(now time.Time) []api.Running {
 		if t == nil {
 			continue
 		}
-		r := api.Running{ID: t.name(s.id), Verb: t.verb.String(), Path: t.path, Direction: t.direction.String(), Began: t.began}
+		r := api.Running{ID: t.name(s.id), Verb: t.verb.String(), Path: shown(t.path), Direction: t.direction.String(), Began: t.began}
 		if p := s.likely(t); p != nil {
 			r.Mode, r.Connected, r.Relayed = p.mode.String(), p.connected.Load(), p.relayed
 			r.Bytes, r.Rate = s.gateway.ledger.carried(p, t.direction, now)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,10 @@ type awaited struct {
 	argument string
 	transfer *transfer // nil: it is none
 }
+
+// maxReplies is how many codes of its replies a transfer keeps: the first ones and
+// the last. A server may say 150 for ever.
+const maxReplies = 16
 
 // maxFates is how many of its pinholes a session remembers.
 const maxFates = 8
@@ -203,7 +208,7 @@ func (s *session) replied(v alg.Verdict) {
 
 // transferReplied notes a reply to a data command.
 func (s *session) transferReplied(t *transfer, v alg.Verdict) {
-	t.replies = append(t.replies, v.Code)
+	t.replies = append(t.replies[:min(len(t.replies), maxReplies-1)], v.Code)
 	if n, ok := alg.SaidBytes(v.ToClient); ok {
 		t.said = n
 	}
@@ -219,8 +224,17 @@ func (s *session) transferReplied(t *transfer, v alg.Verdict) {
 	case alg.TransferFailed:
 		s.fail()
 		t.refusal = v.Refusal
-		s.finish(t, v, "")
+		s.finish(t, v, s.goneBefore(v.Code))
 	}
+}
+
+// goneBefore is how the client has ended the session, where that is why the server
+// says that the data connection broke.
+func (s *session) goneBefore(code int) outcome {
+	if s.phase == clientGone && code == 426 {
+		return s.left()
+	}
+	return ""
 }
 
 // finish hands a transfer to the ledger, with all of the session that a record
@@ -238,13 +252,17 @@ func (s *session) finish(t *transfer, v alg.Verdict, ended outcome) {
 		e.code = own
 	}
 	if !e.done {
-		e.fates, e.lines = s.showFates(), s.recentLines()
+		e.fates, e.lines, e.earlier = s.showFates(), s.recentLines(), s.earlierSetUps(t)
 	}
 	s.gateway.ledger.finish(e)
 }
 
 // unfinished ends the transfers that the session's end has left without a reply.
 func (s *session) unfinished() {
+	ended := s.ended
+	if errors.Is(s.cause, errDrain) { // whose time was over is the daemon
+		ended = drained
+	}
 	for _, a := range s.awaited {
 		if t := a.transfer; t != nil {
 			if t.pinhole == nil && len(s.fates) > 0 {
@@ -252,7 +270,7 @@ func (s *session) unfinished() {
 			}
 			s.fail()
 			s.service.metrics.transferEnded(t.direction, false, time.Since(t.began))
-			s.finish(t, alg.Verdict{}, s.ended)
+			s.finish(t, alg.Verdict{}, ended)
 		}
 	}
 	s.awaited = nil

@@ -155,6 +155,7 @@ func TestWhoDialled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newGateway(t).loggedIn()
 			at := d.passive()
+			d.waited()
 			d.command("RETR a")
 			if test.from != "" {
 				d.firewall.dialledInVain(nft.Stray{From: netip.MustParseAddr(test.from), At: at, Seen: time.Now()})
@@ -174,6 +175,42 @@ func TestWhoDialled(t *testing.T) {
 			d.leave()
 		})
 	}
+}
+
+// waited lets the session's latest pinhole have been open for a while.
+func (d *dialogue) waited() {
+	s := d.session()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.fates[len(s.fates)-1]
+	p.opened = p.opened.Add(-10 * time.Second)
+}
+
+// A client that dials what an earlier PASV has announced is told so.
+func TestTheClientDialsAnEarlierSetUp(t *testing.T) {
+	d := newGateway(t).loggedIn()
+	first := d.passive()
+	second := d.passive()
+	d.waited()
+	d.firewall.dialledInVain(nft.Stray{From: netip.MustParseAddr(clientAddr), At: first, Seen: time.Now()})
+	d.command("RETR a")
+	d.reply("425 cannot open data connection")
+	if got := d.transfers(1)[0]; got.Cause != string(cause.Late) || !strings.Contains(got.Detail, first.String()) || !strings.Contains(got.Detail, second.String()) {
+		t.Errorf("the record is %+v", got)
+	}
+	d.leave()
+}
+
+// A server that says 425 at once has another reason than a client that does not dial.
+func TestNoChanceToDial(t *testing.T) {
+	d := newGateway(t).loggedIn()
+	d.passive()
+	d.command("RETR a")
+	d.reply("425 resumed sessions are full")
+	if got := d.transfers(1)[0]; got.Cause != string(cause.ServerError) {
+		t.Errorf("the record is %+v", got)
+	}
+	d.leave()
 }
 
 // A SYN that met a reset leaves nothing in conntrack, one that met silence does.
@@ -303,8 +340,13 @@ func TestAStalledTransfer(t *testing.T) {
 	went := time.Now()
 	d.eventually("the clock has gone on", func() bool { return time.Since(went) > 2*short })
 	d.Swept([]conntrack.Flow{c})
-	c.Bytes[1]++ // it moves
+	c.Bytes[1], c.Packets[1], c.Packets[0] = c.Bytes[1]+1000, c.Packets[1]+1, c.Packets[0]+1 // it moves
 	d.Swept([]conntrack.Flow{c})
+	c.Bytes[1], c.Packets[1] = c.Bytes[1]+1000, c.Packets[1]+1 // nobody has this
+	d.ledger.swept([]conntrack.Flow{c}, time.Now().Add(short/2))
+	for i := range c.Bytes { // the client does not read, and is asked whether it does now
+		c.Bytes[i], c.Packets[i] = c.Bytes[i]+52, c.Packets[i]+1
+	}
 	d.ledger.swept([]conntrack.Flow{c}, time.Now().Add(2*short))
 	d.wantTimeout("421 Nothing moved on the data connection for 150ms: closing the control connection", errStalled.Error())
 	if got := d.transfers(1)[0]; got.Cause != string(cause.Stalled) {

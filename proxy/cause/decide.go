@@ -52,24 +52,30 @@ func (e Evidence) decide() (Cause, string) {
 }
 
 // What servers say of it: vsftpd "SSL connection failed: session reuse required",
-// FileZilla "TLS session of data connection not resumed".
+// FileZilla "TLS session of data connection not resumed". A session alone may be
+// one that REST would resume.
 var (
-	ofTLS  = regexp.MustCompile(`(?i)\b(TLS|SSL|session)\b`)
+	ofTLS  = regexp.MustCompile(`(?i)\b(TLS|SSL)\b`)
 	resume = regexp.MustCompile(`(?i)\b(resum|reus)(ed?|ing|ption)\b`)
 )
 
 // resumption reports whether the server wants TLS resumed (edge 77 of RFC 4217 clients).
 func (e Evidence) resumption() bool {
-	return (e.Code == 522 || e.Code == 425 || e.Code == 450) && ofTLS.MatchString(e.Text) && resume.MatchString(e.Text)
+	return e.Private && (e.Code == 522 || e.Code == 425 || e.Code == 450) && ofTLS.MatchString(e.Text) && resume.MatchString(e.Text)
 }
 
 // patience is how long who is to dial, or to answer, may think about it: an ABOR, or
-// an end, that comes sooner is a client that did not want the transfer any more.
+// an end, that comes sooner is a client that did not want the transfer any more. So
+// is a 421 that comes sooner: a server that goes down, and waited for nobody.
 const patience = 2 * time.Second
+
+// chance is how long a server must have waited for the client to dial, at least:
+// one that says sooner that it has no data connection has another reason.
+const chance = time.Second / 2
 
 // soon reports whether that is so, of what began at a time, or goes on.
 func (e Evidence) soon(began time.Time) bool {
-	return e.Now.Sub(began) < patience && (e.Aborted || e.Ended != "" || e.Code == 0)
+	return e.Now.Sub(began) < patience && (e.Aborted || e.Ended != "" || e.Code == 0 || e.Code == 421)
 }
 
 // undialled is for a pinhole through which nothing came. A server that has another
@@ -86,7 +92,9 @@ func (e Evidence) undialled() (Cause, string) {
 		return Late, fmt.Sprintf("The %s dialled %v %v after the pinhole was opened, when it was gone.", dialler, e.At, e.after(own[0]))
 	case len(others) > 0:
 		return WrongPeer, fmt.Sprintf("%v dialled %v, which waited for the %s, %v.", others[0].From, e.At, dialler, e.dialler())
-	case e.soon(e.Opened):
+	case len(e.Replaced) > 0:
+		return Late, fmt.Sprintf("The %s dialled %v, which an earlier set-up had named, when %v of a newer one had taken its place.", dialler, e.Replaced[0].At, e.At)
+	case e.soon(e.Opened), e.Passive && e.Code > 0 && e.Now.Sub(e.Opened) < chance:
 		return "", ""
 	}
 	return NoSyn, fmt.Sprintf("Nobody dialled %v within %v: the %s was told to connect there for data of the %s, and no SYN of it has reached this gateway.", e.At, round(e.Now.Sub(e.Opened)), dialler, other)

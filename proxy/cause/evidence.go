@@ -28,14 +28,16 @@ type Evidence struct {
 	Broken  string    // what a relayed connection met, in words
 	Stalled time.Duration
 
-	Strays []Stray // SYNs to At that no pinhole let in, since Opened
-	Gone   time.Time
-	Helper string // another conntrack helper at one of the control connections
+	Strays   []Stray // SYNs to At that no pinhole let in, since Opened
+	Replaced []Stray // SYNs to what earlier set-ups of the session had announced
+	Helper   string  // another conntrack helper at one of the control connections
+	Private  bool    // there is TLS on a side of the data connection
 }
 
 // Stray is a SYN that no pinhole let in.
 type Stray struct {
 	From netip.Addr
+	At   netip.AddrPort // what it dialled
 	Seen time.Time
 }
 
