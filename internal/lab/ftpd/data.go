@@ -18,7 +18,7 @@ type dataPath struct {
 	active  netip.AddrPort
 }
 
-// connectTimeout is how long a data connection may take.
+// connectTimeout is how long a data connection may take, where the server does not say.
 const connectTimeout = 20 * time.Second
 
 func (d *dataPath) close() {
@@ -75,7 +75,7 @@ func (s *session) listenPassive() (port uint16, ok bool) {
 		return 0, false
 	}
 	s.data.passive = ln
-	return ln.Addr().(*net.TCPAddr).AddrPort().Port(), true
+	return ln.Addr().(*net.TCPAddr).AddrPort().Port() + s.server.Quirks.PortsAside, true
 }
 
 func (s *session) port(arg string) {
@@ -143,7 +143,7 @@ func parseEprt(arg string) (netip.AddrPort, error) {
 // open makes the data connection. It uses the path up.
 func (d *dataPath) open(ctx context.Context, s *session) (net.Conn, error) {
 	defer d.close()
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.server.connectTimeout())
 	defer cancel()
 	if d.active.IsValid() {
 		from := &net.TCPAddr{IP: s.local.AsSlice(), Port: s.server.ActiveFrom}

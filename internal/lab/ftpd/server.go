@@ -15,6 +15,7 @@
 package ftpd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,6 +25,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Server serves one tree to any number of sessions. Fields are not changed once it serves.
@@ -50,6 +52,9 @@ type Server struct {
 
 	// PassivePorts are the first and last port of passive data connections; zero: any that is free.
 	PassivePorts [2]uint16
+
+	// ConnectTimeout is how long a data connection may take before the server says 425; 0: 20 s.
+	ConnectTimeout time.Duration
 
 	// Listen and Dial make data sockets where the server is to be found; nil: in the process's own network.
 	Listen func(network, addr string) (net.Listener, error)
@@ -93,6 +98,8 @@ func (s *Server) greeting() string {
 	}
 	return s.Greeting
 }
+
+func (s *Server) connectTimeout() time.Duration { return cmp.Or(s.ConnectTimeout, connectTimeout) }
 
 func (s *Server) listen(addr string) (net.Listener, error) {
 	if s.Listen == nil {

@@ -157,6 +157,9 @@ func (s *session) carry(ctx context.Context, path dataPath, copyData func(net.Co
 	if err != nil {
 		return 425, "No data connection: " + err.Error()
 	}
+	if n := s.server.Quirks.StopsAfter; n > 0 {
+		conn = &stopping{Conn: conn, left: n, closed: make(chan struct{})}
+	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	secured, err := s.protect(conn)
 	if err != nil {
