@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"testing"
 
 	"ftpgate/nft/conntrack"
@@ -36,4 +37,28 @@ func TestWhichNumberAgrees(t *testing.T) {
 			t.Errorf("%d, by the kernel's count %d: %t", tt.n, tt.counted, got)
 		}
 	}
+}
+
+// News that come late are of the pinhole that led where the connection went,
+// also when its port has been leased again.
+func TestLateNewsOfAPortThatIsLeasedAgain(t *testing.T) {
+	d := newGateway(t, func(_ *Settings, s *Service) { s.Ports = PortRange{61000, 61000} }).loggedIn()
+	d.passive()
+	p := d.only()
+	c := admitted(p.rule.From, p.rule.At, p.rule.To)
+	c.State, c.Packets[1], c.Bytes[1] = conntrack.TimeWait, 2, 2*52+8+44
+	d.command("RETR a")
+	d.reply("150 here")
+	d.reply("226 done")
+	if at := d.passiveTo(netip.MustParseAddrPort(backendAddr + ":2001")); at != p.rule.At {
+		t.Fatalf("the second pinhole is at %v, the first was at %v", at, p.rule.At)
+	}
+	d.flows.carry(c)
+	if got := d.transfers(1)[0]; got.Bytes != 44 || got.ServerSide.Dst != p.rule.To {
+		t.Errorf("the record is %+v", got)
+	}
+	if d.only().connected.Load() {
+		t.Error("the second pinhole is taken for used")
+	}
+	d.leave()
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"time"
 
 	"ftpgate/nft/conntrack"
@@ -24,16 +25,25 @@ func (l *ledger) discover(unknown []conntrack.Flow) {
 	}
 }
 
+// newsKey is what news of a connection say of its pinhole. A port may have been
+// leased again meanwhile, to the same client, but leads elsewhere then.
+type newsKey struct {
+	from   netip.Addr
+	at, to netip.AddrPort
+}
+
 // waits reports whether a flow is what a pinhole waits for. What is relayed
 // tells of itself.
 func (ps *pinholes) waits(c conntrack.Flow) bool {
+	from, at, to := c.Orig.Src.Addr(), c.Orig.Dst, c.Reply.Src
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	p := ps.find(c.Orig.Src.Addr(), c.Orig.Dst)
-	if p == nil {
-		p = ps.gone[leaseKey{c.Orig.Src.Addr(), c.Orig.Dst, 0}]
+	for _, p := range []*pinhole{ps.find(from, at), ps.gone[newsKey{from, at, to}]} {
+		if p != nil && !p.relayed && !p.connected.Load() && p.rule.To == to {
+			return true
+		}
 	}
-	return p != nil && !p.relayed && !p.connected.Load() && p.rule.To == c.Reply.Src
+	return false
 }
 
 // searchEvery is how often conntrack is read for connections without news.

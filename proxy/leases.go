@@ -93,7 +93,7 @@ func (ps *pinholes) release(p *pinhole) bool {
 	delete(ps.open, p.key())
 	if !p.connected.Load() {
 		p.released = time.Now()
-		ps.gone[leaseKey{p.rule.From, p.rule.At, 0}] = p
+		ps.gone[newsKey{p.rule.From, p.rule.At, p.rule.To}] = p
 	}
 	if p.share != (activeShare{}) {
 		if ps.share[p.share]--; ps.share[p.share] == 0 {

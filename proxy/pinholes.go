@@ -25,7 +25,7 @@ type pinholes struct {
 
 	mu     sync.Mutex // guards what follows
 	open   map[leaseKey]*pinhole
-	gone   map[leaseKey]*pinhole // closed lately: news of their connections may still come
+	gone   map[newsKey]*pinhole  // closed lately: news of their connections may still come
 	share  map[activeShare]int   // active ports that a client holds at a backend
 	wide   map[int]struct{}      // prefix lengths that pinholes have had
 	passes map[*pinhole]struct{} // those of TLS that passes: they hold no port of ours
@@ -64,7 +64,7 @@ type pinhole struct {
 func newPinholes(o Options, relay *relayPorts) *pinholes {
 	return &pinholes{
 		firewall: o.Firewall, flows: o.Flows, mark: o.Mark, log: o.Logger, relay: relay,
-		open: map[leaseKey]*pinhole{}, gone: map[leaseKey]*pinhole{}, share: map[activeShare]int{}, passes: map[*pinhole]struct{}{}, wide: map[int]struct{}{},
+		open: map[leaseKey]*pinhole{}, gone: map[newsKey]*pinhole{}, share: map[activeShare]int{}, passes: map[*pinhole]struct{}{}, wide: map[int]struct{}{},
 	}
 }
 
@@ -170,6 +170,8 @@ func (ps *pinholes) openOn(at netip.Addr, ports PortRange, p *pinhole) (*pinhole
 		ps.release(p)
 		first = int(p.rule.At.Port()-ports.First) + 1
 	}
+	ps.log.Error("a pinhole could not be opened: somebody else has one at each port that was tried", "sid", p.session.id,
+		"from", p.rule.From, "at", at, "ports", ports.String())
 	return nil, alg.NoPinhole
 }
 

@@ -20,11 +20,11 @@ func (ps *pinholes) connected(from netip.Addr, at, to netip.AddrPort) *pinhole {
 	if p != nil {
 		rule = p.rule
 	}
-	late := ps.gone[leaseKey{from, at, 0}]
+	late := ps.gone[newsKey{from, at, to}]
 	ps.mu.Unlock()
 	now := time.Now()
 	if p == nil || rule.To != to {
-		if late != nil && late.rule.To == to && !late.connected.Swap(true) {
+		if late != nil && !late.connected.Swap(true) {
 			late.connectedAt.Store(now.UnixNano())
 			return late
 		}
@@ -66,7 +66,7 @@ func (ps *pinholes) tick(now time.Time) {
 		}
 	}
 	due = slices.AppendSeq(due, maps.Keys(ps.passes))
-	maps.DeleteFunc(ps.gone, func(_ leaseKey, p *pinhole) bool { return now.Sub(p.released) > newsTakes })
+	maps.DeleteFunc(ps.gone, func(_ newsKey, p *pinhole) bool { return now.Sub(p.released) > newsTakes+2*searchEvery })
 	ps.mu.Unlock()
 	for _, p := range due {
 		p.session.tend(p, now)
