@@ -54,7 +54,9 @@ func (c *Conn) get(t Tuple, attr uint16) (Flow, error) {
 	if err != nil {
 		return Flow{}, fmt.Errorf("get flow %v: %w", t, err)
 	}
-	answer, err := c.one(m)
+	buffer := buffers.Get().(*[maxMessage]byte)
+	defer buffers.Put(buffer) // when the flow has been read out of it
+	answer, err := c.one(m, buffer[:])
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return Flow{}, fmt.Errorf("get flow %v: %w", t, ErrNotFound)
@@ -68,17 +70,18 @@ func (c *Conn) get(t Tuple, attr uint16) (Flow, error) {
 	return f, nil
 }
 
-// one sends a message and reads the one that answers it. Conntrack says of the
+var buffers = sync.Pool{New: func() any { return new([maxMessage]byte) }}
+
+// one sends a message and reads into b the one that answers it. Conntrack says of the
 // only answer to a get that more will follow, for which the library would wait
 // for ever.
-func (c *Conn) one(m netlink.Message) (netlink.Message, error) {
+func (c *Conn) one(m netlink.Message, b []byte) (netlink.Message, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	sent, err := c.nl.Send(m)
 	if err != nil {
 		return netlink.Message{}, err
 	}
-	b := make([]byte, maxMessage)
 	for {
 		n, err := read(c.raw, b)
 		if err != nil {
