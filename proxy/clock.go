@@ -139,6 +139,23 @@ func (s *session) drain() {
 	}
 }
 
+// abandon ends the session as it is.
+func (s *session) abandon() {
+	defer s.recovered()
+	if !s.mu.TryLock() {
+		s.unstick() // a peer that does not read holds the lock
+		s.mu.Lock()
+	}
+	defer s.mu.Unlock()
+	if s.machine != nil {
+		s.end(drained, nil, goingDown)
+	}
+	for _, r := range s.relays {
+		r.cut()
+	}
+	_ = s.clientConn.Close()
+}
+
 // tend looks after a pinhole that nobody has used: it is renewed while its
 // data command waits, up to timeouts.transfer_start, and leaves when the
 // kernel has ended it.

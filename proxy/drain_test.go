@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"ftpgate/nft/conntrack"
+	"ftpgate/proxy/cause"
+
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/sys/unix"
 )
@@ -174,4 +177,27 @@ func TestDrainCutsARelayInTheEnd(t *testing.T) {
 	c.client.wantReset()
 	c.server.wantReset()
 	<-done
+}
+
+// Who does not wait for transfers has them recorded as they are.
+func TestAbandon(t *testing.T) {
+	g := newGateway(t)
+	d, idle := g.loggedIn(), g.loggedIn()
+	d.passive()
+	d.carries(conntrack.Established, 0, 5000)
+	d.command("RETR a")
+	d.reply("150 here it comes")
+	done := make(chan struct{})
+	go func() { defer close(done); g.Drain() }()
+	idle.client.want(wordOfDrain)
+	idle.client.Close()
+	g.Abandon()
+	<-done
+	d.client.want(wordOfDrain)
+	g.wantEnded(drained)
+	g.wantEnded(drained)
+	got := g.transfers(1)[0]
+	if got.Done || got.Bytes != 5000 || got.Cause != string(cause.Aborted) || !strings.HasPrefix(got.Detail, "The gateway went down") {
+		t.Errorf("the record is %+v", got)
+	}
 }

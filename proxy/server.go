@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -237,6 +238,23 @@ func (s *Server) Drain() {
 	cut.Stop()
 	s.relayPorts.close()
 	s.accepting.Wait()
+}
+
+// Abandon ends what Drain waits for: all sessions are cut, with what the relay
+// carries for them, and written down as they are. It waits for peers no longer
+// than a moment. What the kernel carries goes on.
+func (s *Server) Abandon() {
+	all := s.snapshot()
+	for _, sess := range all {
+		go sess.abandon()
+	}
+	s.relays.cutThose(func(sess *session) bool { return !slices.Contains(all, sess) }) // which outlive their sessions
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.running.Wait() }()
+	select {
+	case <-ended:
+	case <-time.After(lingers / 2):
+	}
 }
 
 // Connected says that conntrack has an entry of a connection that was taken to

@@ -86,19 +86,16 @@ func listenControl(path, group string, log *slog.Logger) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	before := unix.Umask(0o117) // nobody else may use it, not even for a moment
+	before := unix.Umask(0o117) // 0660: nobody else may use it, not even for a moment
 	l, err := net.Listen("unix", path)
 	unix.Umask(before)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
 	if g, err := user.LookupGroup(group); err == nil {
 		gid, err := strconv.Atoi(g.Gid)
 		if err == nil {
-			err = os.Chown(path, -1, gid)
+			err = os.Lchown(path, -1, gid) // not what somebody has put in its place
 		}
 		if err != nil {
 			log.Warn("admin.socket is for its owner alone, not for the group "+group, "error", err)

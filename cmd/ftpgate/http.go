@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -23,6 +24,10 @@ const (
 	answerTimeout = time.Minute      // to take the answer, on TCP
 	idleTimeout   = 2 * time.Minute  // until the next request
 )
+
+// maxConnections is how many a TCP listener has at once: strangers who hold them
+// shall not take the descriptors of sessions. Who comes then waits its turn.
+const maxConnections = 100
 
 // serveMetrics answers /metrics, /healthz and /readyz.
 func (d *daemon) serveMetrics(ctx context.Context, tasks *errgroup.Group) error {
@@ -67,6 +72,7 @@ func (d *daemon) serveWeb(ctx context.Context, tasks *errgroup.Group, table stri
 	if err != nil {
 		return fmt.Errorf("%s.listen: %w: write another address, or \"\" for none", table, err)
 	}
+	l = netutil.LimitListener(l, maxConnections)
 	webServer{
 		Server: &http.Server{
 			Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: answerTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,

@@ -217,7 +217,7 @@ func (d *daemon) wait(ctx context.Context, signals <-chan os.Signal) error {
 }
 
 // drain ends the sessions. A second signal does not wait for transfers: their
-// control connections are lost, the kernel goes on with their data.
+// control connections are cut, the kernel goes on with their data.
 func (d *daemon) drain(signals <-chan os.Signal) {
 	done := make(chan struct{})
 	go func() {
@@ -231,6 +231,7 @@ func (d *daemon) drain(signals <-chan os.Signal) {
 		case sig := <-signals:
 			if sig != syscall.SIGHUP {
 				d.log.Warn("ended by a second signal; sessions are cut", "signal", sig.String())
+				d.server.Abandon()
 				return
 			}
 		}
