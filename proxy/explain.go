@@ -27,15 +27,12 @@ func (s *Server) Failures(f api.Filter) []api.Failure {
 // FailureCount returns how many failures Explain knows.
 func (s *Server) FailureCount() int { return s.ledger.failures.Len() }
 
-// prefixOf reads an address or a prefix; "" is none.
+// prefixOf reads what selects clients; "" is none.
 func prefixOf(text string) (netip.Prefix, error) {
 	if text == "" {
 		return netip.Prefix{}, nil
 	}
-	if a, err := netip.ParseAddr(text); err == nil {
-		return a.Unmap().Prefix(a.Unmap().BitLen())
-	}
-	return netip.ParsePrefix(text)
+	return api.Clients(text)
 }
 
 // Explain returns why a transfer failed, by its id (session.number); of a session's

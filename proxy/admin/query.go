@@ -72,16 +72,11 @@ func (q query) filter() (api.Filter, error) {
 
 // prefix reads an address or a prefix.
 func (q query) prefix(name string) (netip.Prefix, error) {
-	text := q[name]
-	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
-		a = a.Unmap()
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(text)
+	p, err := api.Clients(q[name])
 	if err != nil {
-		return p, badf("%s %q is neither an address (198.51.100.7) nor a prefix (198.51.100.0/24)", name, text)
+		return p, badf("%s %v", name, err)
 	}
-	return p.Masked(), nil
+	return p, nil
 }
 
 // address reads an address.
