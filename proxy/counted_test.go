@@ -53,7 +53,9 @@ func TestLateNewsOfAPortThatIsLeasedAgain(t *testing.T) {
 	if at := d.passiveTo(netip.MustParseAddrPort(backendAddr + ":2001")); at != p.rule.At {
 		t.Fatalf("the second pinhole is at %v, the first was at %v", at, p.rule.At)
 	}
-	d.flows.carry(c)
+	for range 2 { // the first finds it, the second looks at it
+		d.Swept([]conntrack.Flow{c})
+	}
 	if got := d.transfers(1)[0]; got.Bytes != 44 || got.ServerSide.Dst != p.rule.To {
 		t.Errorf("the record is %+v", got)
 	}
