@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"ftpgate/internal/lab"
+	"ftpgate/internal/lab/bench/load"
 	"ftpgate/internal/lab/labtest"
 	"ftpgate/nft"
 	"ftpgate/nft/conntrack"
@@ -29,6 +30,13 @@ var program string
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	if len(os.Args) == 2 && os.Args[1] == "load" { // the test's program is also its load generator
+		if err := load.Serve(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	dir, err := os.MkdirTemp("", "ftpgate-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
