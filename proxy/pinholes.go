@@ -171,7 +171,7 @@ func (ps *pinholes) openOn(at netip.Addr, ports PortRange, p *pinhole) (*pinhole
 		first = int(p.rule.At.Port()-ports.First) + 1
 	}
 	ps.log.Error("a pinhole could not be opened: somebody else has one at each port that was tried", "sid", p.session.id,
-		"from", p.rule.From, "at", at, "ports", ports.String())
+		"from", p.rule.From, "at", at, "first_port", ports.First, "last_port", ports.Last)
 	return nil, alg.NoPinhole
 }
 

@@ -144,6 +144,7 @@ func (e Evidence) ended() (Cause, string) {
 	text := map[string]string{
 		"killed": "An administrator ended the session", "drained": "The gateway went down",
 		"address_gone": "The gateway's address left this host", "connection_lost": "The control connection was lost",
+		"panic": "A defect of the gateway, which the log has, ended the session",
 	}[e.Ended]
 	if text == "" {
 		text = "The client ended the session"

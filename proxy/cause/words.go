@@ -36,7 +36,8 @@ var advice = map[Cause]string{
 	NoSyn: "Passive: the client, or something in front of it, did not get or did not follow the gateway's address. Compare the address in the 227 below with what " +
 		"clients can reach (advertise), and look for a firewall of the client's that keeps it from dialling high ports, or another FTP-aware device that changed the 227. " +
 		"Active: look whether the server can reach the gateway's inside address. ftpgate doctor looks at this host.",
-	WrongPeer:         "If that address is the same client behind several addresses (a carrier's NAT, IPv6 privacy addresses), allow its prefix: data_peer = \"/24\" or \"/64\". If it is not, somebody tried to steal the connection and was refused.",
+	WrongPeer: "If that address is the same client behind several addresses (a carrier's NAT, IPv6 privacy addresses), allow its prefix: data_peer = \"/24\" or \"/64\". If it is not, somebody tried to steal the connection and was refused. " +
+		"Active: a server with several addresses must dial from the one that it is reached at.",
 	Late:              "If it dials seconds after the reply, raise timeouts.pinhole. If it dials after the server gave up, the server's own timeout for data connections is too short.",
 	BackendRefused:    "Look at the server: its passive ports must be open in its own firewall to the gateway's inside address, and it must listen on the address that it is reached at.",
 	BackendBadAddress: "Look at the server's reply below. Its passive ports must be 1024 or above and none of the gateway's own. With strict = true its address must be its own (pasv_address, MasqueradeAddress).",
