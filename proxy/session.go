@@ -97,14 +97,7 @@ func (s *session) begin() {
 		return
 	}
 	s.mu.Lock()
-	tls := &s.service.TLS
-	s.machine = alg.New(alg.Config{
-		Client: s.client.Addr(), Server: s.server.Addr(),
-		Passive: s.service.Passive, Active: s.service.Active,
-		TLS: tls.Mode, Require: tls.Require, Implicit: tls.Implicit,
-		Data: tls.PassPorts != PortRange{} || s.service.Mode == Forward, Routed: s.service.Mode == Forward,
-		PeerAddress: s.service.ActiveAddressPeer, Strict: s.service.Strict, Own: s.service.own,
-	})
+	s.machine = alg.New(s.service.Machine(s.client.Addr(), s.server.Addr(), s.service.own))
 	s.timer = time.AfterFunc(s.service.Timeouts.Greeting, s.checkTime)
 	s.follow() // the daemon may be going down since the dial
 	s.mu.Unlock()

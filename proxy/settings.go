@@ -161,6 +161,17 @@ func (s *Service) OnlyRelays() bool {
 		s.BackendTLS.Mode == BackendExplicit || s.BackendTLS.Mode == BackendImplicit
 }
 
+// Machine is what the machine of a session of the service must know. own are
+// all listeners of the gateway.
+func (s *Service) Machine(client, server netip.Addr, own []netip.AddrPort) alg.Config {
+	return alg.Config{
+		Client: client, Server: server, Own: own,
+		Passive: s.Passive, Active: s.Active, PeerAddress: s.ActiveAddressPeer, Strict: s.Strict,
+		TLS: s.TLS.Mode, Require: s.TLS.Require, Implicit: s.TLS.Implicit,
+		Data: s.TLS.PassPorts != PortRange{} || s.Mode == Forward, Routed: s.Mode == Forward,
+	}
+}
+
 // PortRange is First to Last, both included.
 type PortRange struct{ First, Last uint16 }
 

@@ -31,7 +31,7 @@ func (p *player) greets() bool {
 // prime brings a new machine to where a recording sets in: greeted, and logged in
 // unless the rest has a login of its own. It returns what it has assumed, in words.
 func (p *player) prime(rest []part) string {
-	p.m = alg.New(machineConfig(p.options, p.at))
+	p.m = alg.New(p.options.Service.Machine(p.at.client, p.at.server, p.options.Own))
 	p.m.Server([]byte("220 \r\n"))
 	if slices.ContainsFunc(rest, logsIn) {
 		return "it is taken as given"

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"ftpgate/alg"
 	"ftpgate/proxy"
 )
 
@@ -96,16 +95,4 @@ func backend(svc proxy.Service, client netip.Addr) netip.Addr {
 		return svc.Backends[0].Addr()
 	}
 	return serverV4
-}
-
-// machineConfig is what a session of the service gives its machine.
-func machineConfig(o Options, at place) alg.Config {
-	svc := o.Service
-	return alg.Config{
-		Client: at.client, Server: at.server,
-		Passive: svc.Passive, Active: svc.Active,
-		TLS: svc.TLS.Mode, Require: svc.TLS.Require, Implicit: svc.TLS.Implicit,
-		Data: svc.TLS.PassPorts != proxy.PortRange{} || svc.Mode == proxy.Forward, Routed: svc.Mode == proxy.Forward,
-		PeerAddress: svc.ActiveAddressPeer, Strict: svc.Strict, Own: o.Own,
-	}
 }

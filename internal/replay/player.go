@@ -43,7 +43,7 @@ func newPlayer(o Options, number int, d *dialogue, sum *Summary, emit func(Event
 	at := newPlace(o, d)
 	return &player{
 		options: o, number: number, dialogue: d, sum: sum, emit: emit, at: at,
-		m:        alg.New(machineConfig(o, at)),
+		m:        alg.New(o.Service.Machine(at.client, at.server, o.Own)),
 		lines:    [2]alg.Lines{alg.NewLines(alg.MaxCommand), alg.NewLines(alg.MaxReply)},
 		pinholes: pinholes{service: o.Service, at: at, open: map[alg.ID]*Pinhole{}, leased: map[netip.AddrPort]bool{}},
 	}
