@@ -47,7 +47,7 @@ func one(t *testing.T, kinds ...string) options {
 }
 
 func TestARunMeasuresEverything(t *testing.T) {
-	o := one(t, stand.Forward, stand.Kernel, stand.FTPGate, stand.Relay, stand.TLSServer, stand.TLS, stand.TLSBoth)
+	o := one(t, stand.Forward, stand.Kernel, stand.FTPGate, stand.Relay, stand.TLSServer, stand.TLS, stand.TLSBoth, stand.Audited)
 	if err := o.bench(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -70,11 +70,18 @@ func TestARunMeasuresEverything(t *testing.T) {
 		stand.TLSServer: {"tls.down.passive.rate", "tls.up.passive.rate"},
 		stand.TLS:       {"tls.down.passive.rate", "tls.down.passive.cpu", "tls.up.passive.rate", "stalled.60.session.pss", "stalled.60.transfer.pss"},
 		stand.TLSBoth:   {"tls.down.passive.rate", "tls.up.passive.rate", "stalled.60.session.pss", "stalled.60.transfer.pss"},
+		stand.Audited:   {"events.rate", "events.daemon"},
 	} {
 		for _, measure := range measures {
 			if v := got[key{1, kind, measure}]; v <= 0 {
 				t.Errorf("%s, %s: %g, want more than nothing", kind, measure, v)
 			}
+		}
+	}
+	for _, measure := range []string{"events.kernel", "events.ledger", "events.audit", "events.session", "events.all"} {
+		// A profile of half a second may not have seen it.
+		if v, ok := got[key{1, stand.Audited, measure}]; !ok || v < 0 || v > got[key{1, stand.Audited, "events.daemon"}] {
+			t.Errorf("%s: %g (%t), and all of the daemon %g", measure, v, ok, got[key{1, stand.Audited, "events.daemon"}])
 		}
 	}
 	for measure, want := range map[string]func(float64) bool{

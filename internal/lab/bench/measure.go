@@ -33,6 +33,7 @@ var measures = []measure{
 	{"setups", setups(1)},
 	{"setups", setups(16)},
 	{"probe", probe},
+	{"events", events},
 	{"stalled", stalled},
 	{"idle", idle},
 }

@@ -85,6 +85,12 @@ func (o options) build(ctx context.Context, dir string) ([]*stand.Stand, error) 
 			return nil, err
 		}
 	}
+	if slices.ContainsFunc(o.kinds, func(k stand.Kind) bool { return k.Name == stand.Audited }) {
+		set.Profile = filepath.Join(dir, "profile")
+		if set.Profiled, err = profiled(ctx, dir, set.Profile); err != nil {
+			return nil, err
+		}
+	}
 	if slices.ContainsFunc(o.kinds, func(k stand.Kind) bool { return k.Peers }) {
 		if set.Peers, err = fetchPeers(ctx); err != nil {
 			return nil, err
@@ -108,7 +114,12 @@ func (o options) daemon(ctx context.Context, dir string) (string, error) {
 		return filepath.Abs(o.program)
 	}
 	program := filepath.Join(dir, "bin", "ftpgate")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "ftpgate/cmd/ftpgate")
+	return buildDaemon(ctx, program)
+}
+
+func buildDaemon(ctx context.Context, program string, flags ...string) (string, error) {
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", program}, flags...)
+	build := exec.CommandContext(ctx, "go", append(args, "ftpgate/cmd/ftpgate")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build ftpgate: %w\n%s", err, out)
 	}

@@ -31,7 +31,7 @@ type Job struct {
 	TLS      bool    // AUTH TLS and PROT P; not Setups
 	Up       bool    // Bulk: upload
 	Bytes    int64   // Bulk; a download's file must have that size
-	Pace     float64 // Bulk: bytes per second, 0 for all that goes
+	Pace     float64 // Bulk: bytes per second, Transfers: those of all sessions per second; 0 for all that goes
 	Sessions int
 	Count    int
 	Seconds  float64

@@ -80,6 +80,7 @@ func TestJobs(t *testing.T) {
 		{"set-ups", Job{Do: Setups, Sessions: 3, Seconds: 0.02}, func(o Outcome) bool { return o.Count >= 3 }},
 		{"download", Job{Do: Bulk, Bytes: 4 << 20}, func(o Outcome) bool { return o.Bytes == 4<<20 }},
 		{"active upload", Job{Do: Bulk, Up: true, Active: true, Bytes: 4 << 20}, func(o Outcome) bool { return o.Bytes == 4<<20 }},
+		{"transfers held back", Job{Do: Transfers, Sessions: 2, Seconds: 0.2, Pace: 50}, func(o Outcome) bool { return o.Count >= 2 && o.Count <= 14 }},
 		{"held back", Job{Do: Bulk, Bytes: 4 << 20, Pace: 40 << 20}, func(o Outcome) bool { return o.Seconds > 0.09 }},
 		{"probe", Job{Do: Probe, Seconds: 0.02}, func(o Outcome) bool { return o.Count > 0 && o.Count < 40 }},
 		{"no-ops", Job{Do: Noops, Count: 20}, func(o Outcome) bool { return o.Count == 20 && o.Reply.P99 >= o.Reply.P50 }},

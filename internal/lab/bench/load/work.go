@@ -87,13 +87,14 @@ func (g *generator) transfers(j Job) (Outcome, error) {
 	o, err := crew(j.Sessions, func(i int) error {
 		end := time.Now().Add(j.duration()) // from when the clock runs
 		buf := make([]byte, 4096)
+		p := pace{rate: j.Pace / float64(j.Sessions), began: time.Now()}
 		for {
 			l, err := sessions[i].transfer(j.Active, fetchSmall, func(d stream) error { return drainSmall(d, buf) })
 			if err != nil {
 				return err
 			}
 			took[i] = append(took[i], l)
-			if time.Now().After(end) {
+			if p.keep(int64(len(took[i]))); time.Now().After(end) {
 				return nil
 			}
 		}

@@ -27,6 +27,7 @@ var pinholeTargets = []target{
 	{measure: "pinholes.churn.rate", must: 10_000},
 	{measure: "pinholes.churn.lost", atMost: true, must: 0},
 	{measure: "pinholes.churn.leftover", atMost: true, must: 0},
+	{kind: "audited", measure: "events.all", atMost: true, must: 10},
 }
 
 // relayTargets: the relay has to be better than all that copies as it does. How

@@ -55,12 +55,16 @@ func startTLSTwice(ctx context.Context, st *Stand) error {
 }
 
 func (st *Stand) startGate(ctx context.Context, service string) error {
+	return st.startProgram(ctx, st.setting.Program, service)
+}
+
+func (st *Stand) startProgram(ctx context.Context, program, service string) error {
 	config := filepath.Join(st.dir, "ftpgate.toml")
 	text := fmt.Sprintf(gateConfig, filepath.Join(st.dir, "admin.sock"), service)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return err
 	}
-	return st.launch(st.Lab.Gateway.Command(ctx, st.setting.Program, "run", "-c", config))
+	return st.launch(st.Lab.Gateway.Command(ctx, program, "run", "-c", config))
 }
 
 // certificate is the files of one.

@@ -19,7 +19,7 @@ type Kind struct {
 	Peers  bool     // it comes from Debian's packages
 	TLS    bool     // clients protect control and data connections
 	Idle   int      // how many idle sessions it is asked to hold
-	Only   []string // the groups of measures that it is for; nil: those without TLS
+	Only   []string // the groups of measures that it is for; nil: those without TLS and profiles
 
 	routed     bool // clients have a route to the server
 	masquerade bool // the server says the gateway's address itself
@@ -34,7 +34,7 @@ func (k Kind) FTP() bool { return k.fetch == nil }
 // Does reports whether a kind is for a group of measures.
 func (k Kind) Does(group string) bool {
 	if k.Only == nil {
-		return group != "tls"
+		return group != "tls" && group != "events"
 	}
 	return slices.Contains(k.Only, group)
 }
@@ -49,6 +49,7 @@ const (
 	TLS     = "tls"
 	TLSBoth = "tls-both"
 	OpenSSL = "openssl"
+	Audited = "audited"
 	// TLSServer has the server's TLS go through plain forwarding.
 	TLSServer = "tls-server"
 )
@@ -75,6 +76,7 @@ var Kinds = []Kind{
 	{Name: Relay, Title: "ftpgate's relay", Target: atGateway, Active: true, Ours: true, Only: []string{"bulk", "stalled"}, start: startRelay},
 	{Name: OpenSSL, Title: "openssl", Peers: true, Only: []string{"tls"}, routed: true, start: startOpenSSL, fetch: fetchOpenSSL},
 	{Name: TLSServer, Title: "forwarding, TLS at the server", Target: atServer, TLS: true, Only: []string{"tls"}, routed: true, serverTLS: true},
+	{Name: Audited, Title: "ftpgate that records", Target: atGateway, Active: true, Ours: true, Only: []string{"events"}, start: startAudited},
 	{Name: TLS, Title: "ftpgate with TLS", Target: atGateway, Ours: true, TLS: true, Only: []string{"tls", "stalled"}, start: startTLS},
 	{Name: TLSBoth, Title: "ftpgate with TLS on both sides", Target: atGateway, Ours: true, TLS: true, Only: []string{"tls", "stalled"},
 		serverTLS: true, start: startTLSTwice},

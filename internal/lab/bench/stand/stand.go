@@ -28,11 +28,13 @@ import (
 
 // Setting is what all stands share.
 type Setting struct {
-	Self    string       // this program; "load" and "serve" are its generator and server
-	Program string       // ftpgate
-	Peers   *debian.Tree // HAProxy and the like; nil if no kind wants it
-	Dir     string       // for configurations and logs
-	Files   []int64      // sizes of the files to download, /zero-SIZE each
+	Self     string       // this program; "load" and "serve" are its generator and server
+	Program  string       // ftpgate
+	Profiled string       // ftpgate that can be profiled
+	Profile  string       // where it writes that
+	Peers    *debian.Tree // HAProxy and the like; nil if no kind wants it
+	Dir      string       // for configurations and logs
+	Files    []int64      // sizes of the files to download, /zero-SIZE each
 }
 
 // Stand is one kind at work.
