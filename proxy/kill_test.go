@@ -52,6 +52,7 @@ func TestKillSelects(t *testing.T) {
 	other.wantKilled()
 	g.kill(api.Filter{ID: 2}, 2)
 	greeted.wantKilled()
+	g.eventually("it is not there any more", func() bool { return len(g.Sessions(api.Filter{ID: 2})) == 0 })
 	anna.command("NOOP")
 	anna.reply("200 nobody has touched me")
 	g.kill(api.Filter{Client: "127.0.0.0/31", Service: "files"}, 1, 3)
