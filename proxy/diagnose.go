@@ -94,6 +94,9 @@ func (l *ledger) evidence(e *ending, c counted) cause.Evidence {
 	}
 	ev.Private = p.private || e.session.serverTLS()
 	ev.Passive, ev.At, ev.To, ev.Opened = p.mode.Passive(), p.rule.At, p.to, p.opened
+	if p.rule.Peers > 0 {
+		ev.Peers, _ = p.rule.From.Prefix(p.rule.Peers) // cannot fail: it was in force
+	}
 	if at := p.connectedAt.Load(); at != 0 {
 		ev.Dialled = time.Unix(0, at)
 	}

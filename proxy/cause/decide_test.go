@@ -40,3 +40,31 @@ func TestDecideByWords(t *testing.T) {
 		})
 	}
 }
+
+// Who dials from an address that was allowed is late, and no stranger.
+func TestDecideByStrays(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	client := netip.MustParseAddr("192.0.2.7")
+	for _, tt := range []struct {
+		name, peers, from string
+		want              Cause
+	}{
+		{"the client", "", "192.0.2.7", Late},
+		{"a neighbour", "", "192.0.2.9", WrongPeer},
+		{"a neighbour whose prefix may dial", "192.0.2.0/24", "192.0.2.9", Late},
+		{"somebody outside the prefix", "192.0.2.0/24", "192.0.3.9", WrongPeer},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := Evidence{
+				Passive: true, Client: client, At: netip.MustParseAddrPort("198.51.100.1:61000"), Opened: now,
+				Code: 425, Now: now.Add(time.Minute), Strays: []Stray{{From: netip.MustParseAddr(tt.from), At: netip.MustParseAddrPort("198.51.100.1:61000"), Seen: now.Add(time.Second)}},
+			}
+			if tt.peers != "" {
+				e.Peers = netip.MustParsePrefix(tt.peers)
+			}
+			if v := Decide(e); v.Cause != tt.want {
+				t.Errorf("%s (%s), want %s", v.Cause, v.Sentence, tt.want)
+			}
+		})
+	}
+}

@@ -11,6 +11,7 @@ type Evidence struct {
 	Passive bool       // the client was to dial; else the server was
 	Client  netip.Addr // of the control connection
 	Server  netip.Addr
+	Peers   netip.Prefix   // whose addresses may dial for the one who was to (data_peer); zero: its own alone
 	At      netip.AddrPort // what was to be dialled: the pinhole's address; invalid: none was opened
 	To      netip.AddrPort // where that leads
 	Opened  time.Time
@@ -77,7 +78,7 @@ func (e Evidence) strays() (own, others []Stray) {
 	for _, s := range e.Strays {
 		switch {
 		case s.Seen.Before(e.Opened.Add(-before)):
-		case s.From == e.dialler():
+		case s.From == e.dialler(), e.Peers.Contains(s.From):
 			own = append(own, s)
 		default:
 			others = append(others, s)
