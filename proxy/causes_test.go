@@ -99,3 +99,25 @@ func TestWhatMoves(t *testing.T) {
 		})
 	}
 }
+
+// A server that refuses a data connection for its TLS has ended it: the client,
+// which may wait for data and not for the reply, is not left with it.
+func TestRefusalEndsPrivateDataThatIsUnused(t *testing.T) {
+	k := newKeyring(t)
+	config := k.client()
+	d := newGateway(t, k.terminate).overTLS(config)
+	c := d.privateData(config)
+	d.command("RETR a")
+	d.eventually("both halves are joined", func() bool {
+		d.gateway.relays.mu.Lock()
+		defer d.gateway.relays.mu.Unlock()
+		for r := range d.gateway.relays.running {
+			return r.joined.Load() != nil
+		}
+		return false
+	})
+	d.reply("522 session reuse required")
+	c.client.wantReset()
+	c.server.wantReset()
+	d.wantNoRelays()
+}

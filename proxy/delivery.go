@@ -126,8 +126,18 @@ func (s *session) wake() {
 // before it has begun, or was aborted.
 func (s *session) cutData(id alg.ID, all bool) {
 	for _, r := range s.relays {
-		if r.pinhole.id == id && (all || r.joined.Load() == nil) {
+		if r.pinhole.id != id {
+			continue
+		}
+		if all || r.joined.Load() == nil || r.unused() {
 			r.cut()
 		}
 	}
+}
+
+// unused reports whether a connection with TLS has carried nothing: the relay does
+// not pass on the end of TLS that was cut off where nothing is waited for. (What is
+// clear is passed on as it is, and counted late.)
+func (r *relayed) unused() bool {
+	return (r.pinhole.private || r.session.serverTLS()) && r.joined.Load().Carried() == 0
 }

@@ -25,6 +25,7 @@ func (l *ledger) write(e *ending, c counted) {
 		}
 		record.Cause, record.Detail = string(v.Cause), v.Sentence
 		s.service.metrics.transferFailed(v.Cause)
+		e.correctFate()
 		l.failures.Add(s.client.Addr(), api.Explanation{
 			Failure: e.failure(c, v), Evidence: v.Seen, Pinholes: e.fates, Lines: e.lines,
 		})
@@ -188,6 +189,20 @@ func (l *ledger) helper(s *session) string {
 		}
 	}
 	return ""
+}
+
+// correctFate is for a connection that was refused so soon that news of it came
+// when its pinhole was closed.
+func (e *ending) correctFate() {
+	p := e.transfer.pinhole
+	if p == nil || !p.connected.Load() {
+		return
+	}
+	for i := range e.fates {
+		if f := &e.fates[i]; f.At == p.rule.At.String() && f.Opened.Equal(p.opened) {
+			f.Fate, f.Used, f.Remaining = outcomeUsed, true, 0
+		}
+	}
 }
 
 // showFates is what has become of the session's pinholes. The caller holds mu.
