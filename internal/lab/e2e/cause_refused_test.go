@@ -2,8 +2,12 @@ package e2e
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
 	"net/netip"
+	"os"
 	"testing"
+	"time"
 
 	"ftpgate/internal/lab"
 	"ftpgate/internal/lab/debian"
@@ -120,8 +124,7 @@ func TestCausesOfTLS(t *testing.T) {
 		{name: "tls_not_resumed-client", cause: cause.TLSNotResumed, keys: "{terminate}", fail: func(s *scene) {
 			c, config := s.secured()
 			c.DataTLS = config // a session of its own
-			_, err := c.Download(s.setUp(c, "PASV"), "RETR /zero-1K")
-			wants(s.t, err, "522")
+			s.refusedTLS(c)
 		}, fate: "used", says: `^The client's data connection did not resume the TLS session of its control connection`,
 			seen: []string{`^the gateway refused: tls_not_resumed$`}, lines: and(tlsLines, `^client: RETR /`)},
 		{name: "tls_not_resumed-ftplib", cause: cause.TLSNotResumed, keys: "{terminate}", fail: func(s *scene) {
@@ -136,8 +139,7 @@ func TestCausesOfTLS(t *testing.T) {
 		}, fate: "used", says: `^The client's data connection did not resume`, lines: tlsLines},
 		{name: "tls_not_resumed-server", cause: cause.TLSNotResumed, keys: "{terminate}{explicit}", server: &ftpd.Server{RequireResumption: true}, fail: func(s *scene) {
 			c, _ := s.secured()
-			_, err := c.Download(s.setUp(c, "PASV"), "RETR /zero-1K")
-			wants(s.t, err, "522")
+			s.refusedTLS(c)
 		}, fate: "used", says: `^The server refused the data connection, because its TLS is not the control connection's: "522 `, lines: and(tlsLines, `^server: 522 `)},
 		{name: "tls_not_resumed-vsftpd", cause: cause.TLSNotResumed, keys: "{terminate}",
 			server: saying("RETR", "522 SSL connection failed: session reuse required: see require_ssl_reuse option in vsftpd.conf man page"),
@@ -150,6 +152,24 @@ func TestCausesOfTLS(t *testing.T) {
 		{name: "data_tls-upload", cause: cause.DataTLS, keys: "{terminate}", fail: func(s *scene) { s.inClear("STOR /planted") },
 			fate: "used", says: `^The TLS handshake on the client's data connection failed`, lines: and(tlsLines, `^client: STOR /`)},
 	})
+}
+
+// refusedTLS is a download whose data connection is ended at once, perhaps before
+// the client knows that it is there.
+func (s *scene) refusedTLS(c *ftpc.Client) {
+	s.t.Helper()
+	d := s.setUp(c, "PASV")
+	if err := c.Send("RETR /zero-1K"); err != nil {
+		s.t.Fatal(err)
+	}
+	if conn, err := d.Open(); err == nil {
+		_ = conn.SetDeadline(time.Now().Add(c.Timeout / 2)) // it must not come to that
+		if n, err := io.Copy(io.Discard, conn); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			s.t.Errorf("%d bytes came, %v, want an end and no data", n, err)
+		}
+		conn.Close()
+	}
+	s.hear(c, 150, 522)
 }
 
 // inClear transfers data in clear behind PROT P.

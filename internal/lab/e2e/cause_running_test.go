@@ -143,7 +143,7 @@ func TestCausesOfBrokenTransfers(t *testing.T) {
 			says: `broke`, seen: carried, lines: and(pasvLines, `^server: 426 `)},
 
 		{name: "stalled-server", cause: cause.Stalled, keys: stallSoon, server: stops(), fail: stalling("PASV", download), fate: "used",
-			says: stalled, seen: []string{`carried 100000 bytes`, `^the session ended first: timeout$`}, lines: and(pasvLines, `^gateway: 421 `)},
+			says: stalled, seen: []string{`carried 100\d{3} bytes`, `^the session ended first: timeout$`}, lines: and(pasvLines, `^gateway: 421 `)},
 		{name: "stalled-client", cause: cause.Stalled, keys: stallSoon, fail: stalling("PASV", download), fate: "used",
 			says: stalled, seen: carried, lines: and(pasvLines, `^gateway: 421 `)},
 		{name: "stalled-upload", cause: cause.Stalled, keys: stallSoon, v6: true, fail: stalling("EPRT", upload), fate: "used",
