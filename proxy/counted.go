@@ -47,15 +47,15 @@ func (l *ledger) bytes(e *ending, now time.Time) (c counted, settled bool) {
 		r.taken[way] += n
 		return counted{n, audit.Exact, nil, r}, true
 	}
+	if e.done && !p.relayed && p.flow.Load() == nil && waited > newsTakes/2 {
+		l.search(now)
+	}
 	f := p.flow.Load()
 	switch {
 	case e.waitsForTheLate(p):
 		return counted{source: audit.Exact}, waited > lateCanBe
 	case f == nil && p.relayed:
 		return counted{source: audit.Exact}, true
-	case f == nil && e.done && waited > newsTakes/2:
-		l.search(now)
-		fallthrough
 	case f == nil && e.done:
 		return counted{source: audit.Unknown}, waited > newsTakes+searchEvery
 	case f == nil:
