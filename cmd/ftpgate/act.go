@@ -20,8 +20,8 @@ func newKill() *cobra.Command {
 	var f filter
 	c := commandArgs("kill [ID]", "End sessions: one, or those of a client, a user or a service",
 		"kill ends sessions at once and names them. Flags add up: --user bob --service files ends those of bob at\n"+
-			"files. Transfers that the kernel carries go on, unless the service says cut = true. Its exit status is 1\n"+
-			"if there was no such session.",
+			"files. What they transfer ends with them, also where the kernel carries it. Its exit status is 1 if there\n"+
+			"was no such session.",
 		cobra.MaximumNArgs(1), func(c *cobra.Command, args []string) error {
 			query, err := f.query()
 			if err != nil {
