@@ -97,10 +97,19 @@ func prepareGateway(t testing.TB, l *lab.Lab, config string) *gateway {
 	t.Cleanup(func() {
 		g.kill()
 		if t.Failed() {
-			t.Logf("the daemon's log:\n%s", g.log)
+			t.Logf("the daemon's log:\n%s", lastLines(g.log.String(), 100))
 		}
 	})
 	return g
+}
+
+// lastLines keeps a long log from burying what has failed.
+func lastLines(text string, n int) string {
+	lines := strings.SplitAfter(text, "\n")
+	if len(lines) <= n {
+		return text
+	}
+	return fmt.Sprintf("(%d lines more)\n%s", len(lines)-n, strings.Join(lines[len(lines)-n:], ""))
 }
 
 // configure writes the configuration; a running daemon reads it at SIGHUP.
