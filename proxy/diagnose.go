@@ -94,7 +94,7 @@ func (l *ledger) evidence(e *ending, c counted) cause.Evidence {
 		return ev
 	}
 	ev.Private = p.private || e.session.serverTLS()
-	ev.Passive, ev.At, ev.To, ev.Opened = p.mode.Passive(), p.rule.At, p.to, p.opened
+	ev.Passive, ev.At, ev.To, ev.Opened, ev.Revoked = p.mode.Passive(), p.rule.At, p.to, p.opened, p.revoked.Load()
 	if p.rule.Peers > 0 {
 		ev.Peers, _ = p.rule.From.Prefix(p.rule.Peers) // cannot fail: it was in force
 	}

@@ -54,6 +54,7 @@ type pinhole struct {
 	connected   atomic.Bool  // a connection has come through it
 	connectedAt atomic.Int64 // when, in nanoseconds since 1970; 0: not yet
 	claimed     atomic.Bool  // and the relay has it
+	revoked     atomic.Bool  // an administrator has closed all
 
 	direction atomic.Uint32             // alg.Direction of the transfer that uses it; 0: not known yet
 	flow      atomic.Pointer[flow]      // its connection, as the kernel carries it

@@ -100,6 +100,7 @@ func (ps *pinholes) closeAll() int {
 	}
 	ps.mu.Unlock()
 	for p, rule := range all {
+		p.revoked.Store(true)
 		ps.shut(rule)
 		go p.session.dropPinhole(p) // its lock may be held by a slow write
 	}

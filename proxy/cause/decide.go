@@ -86,6 +86,8 @@ func (e Evidence) undialled() (Cause, string) {
 	switch {
 	case e.Code >= 300 && e.Code != 421 && e.Code != 425 && e.Code != 426:
 		return "", ""
+	case e.Revoked: // the kernel notes no SYN from then on
+		return Aborted, fmt.Sprintf("An administrator closed all pinholes (ftpgate close-all), also %v, which the %s had not dialled yet.", e.At, dialler)
 	case e.Helper != "":
 		return ForeignHelper, fmt.Sprintf("Nobody dialled %v, and the kernel's %s helper is at the control connection: it rewrites what the gateway has written.", e.At, e.Helper)
 	case len(own) > 0:

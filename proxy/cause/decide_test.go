@@ -68,3 +68,18 @@ func TestDecideByStrays(t *testing.T) {
 		})
 	}
 }
+
+// Nobody can dial what an administrator has closed.
+func TestDecideAfterCloseAll(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	e := Evidence{
+		Passive: true, Client: netip.MustParseAddr("192.0.2.7"), At: netip.MustParseAddrPort("198.51.100.1:61000"), Opened: now,
+		Code: 425, Now: now.Add(time.Minute), Revoked: true,
+	}
+	if v := Decide(e); v.Cause != Aborted {
+		t.Errorf("%s (%s), want %s", v.Cause, v.Sentence, Aborted)
+	}
+	if e.Code = 550; Decide(e).Cause != ServerError {
+		t.Error("a server that has no such file is not heard")
+	}
+}

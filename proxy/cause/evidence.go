@@ -29,6 +29,8 @@ type Evidence struct {
 	Broken  string    // what a relayed connection met, in words
 	Stalled time.Duration
 
+	Revoked bool // an administrator has closed all pinholes (close-all)
+
 	Strays   []Stray // SYNs to At that no pinhole let in, since Opened
 	Replaced []Stray // SYNs to what earlier set-ups of the session had announced
 	Helper   string  // another conntrack helper at one of the control connections
