@@ -14,12 +14,12 @@ const (
 	failedWait = 500 * time.Millisecond
 )
 
-// lateCanBe is how long a client that dials when the server has given up is
-// waited for: what has failed is known better then.
+// lateCanBe is how long who dials when the server has given up is waited for, and
+// news of who was refused right before: what has failed is known better then.
 const lateCanBe = time.Second
 
 func (e *ending) waitsForTheLate(p *pinhole) bool {
-	return e.code == 425 && p.mode.Passive() && !p.connected.Load()
+	return e.code == 425 && !p.connected.Load()
 }
 
 // counted is what a transfer has carried.
