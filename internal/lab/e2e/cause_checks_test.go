@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"testing"
 
 	"ftpgate/proxy/api"
 	"ftpgate/proxy/cause"
@@ -103,8 +104,8 @@ func (s *scene) words(e api.Explanation) {
 	if !regexp.MustCompile(fill.Replace(s.says)).MatchString(e.Sentence) {
 		s.t.Errorf("the sentence is %q, want %q", e.Sentence, fill.Replace(s.says))
 	}
-	if len(e.Advice) < 20 {
-		s.t.Errorf("the advice is %q", e.Advice)
+	if !strings.Contains(e.Advice, advised[s.cause]) {
+		s.t.Errorf("the advice is %q, want %q in it", e.Advice, advised[s.cause])
 	}
 	for _, want := range s.seen {
 		if !slices.ContainsFunc(e.Evidence, regexp.MustCompile(fill.Replace(want)).MatchString) {
@@ -128,6 +129,24 @@ func spoken(l api.Line) string {
 		return l.From + ": " + l.Text + " => " + l.Sent
 	}
 	return l.From + ": " + l.Text
+}
+
+// advised is what the advice for each cause speaks of.
+var advised = map[cause.Cause]string{
+	cause.NoSyn: "(advertise)", cause.WrongPeer: "data_peer", cause.Late: "timeouts.pinhole", cause.BackendRefused: "its passive ports must be open",
+	cause.BackendBadAddress: "pasv_address", cause.ClientRefused: "The client's own firewall", cause.Bounce: "active_address",
+	cause.TLSNotResumed: "tls.require_resumption", cause.DataTLS: "PROT P", cause.PortsExhausted: "Widen ports", cause.BusyPort: "another one for each transfer",
+	cause.NFT: "nft list table inet ftpgate", cause.ForeignHelper: "ftpgate doctor", cause.NoDataPort: "The client's last set-up failed",
+	cause.Aborted: "if the user meant it", cause.DataBroken: "whoever reset the connection", cause.ServerError: "The reply says",
+	cause.Stalled: "timeouts.stalled",
+}
+
+func TestEachCauseIsAdvised(t *testing.T) {
+	for _, c := range cause.All {
+		if advised[c] == "" {
+			t.Errorf("no test looks at the advice for %s", c)
+		}
+	}
 }
 
 // explain asks the daemon why a transfer failed.
