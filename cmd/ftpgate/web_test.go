@@ -227,3 +227,46 @@ func TestCheckReadsWebConfigs(t *testing.T) {
 		})
 	}
 }
+
+// Who holds connections to a listener takes no more than those.
+func TestListenersHaveABound(t *testing.T) {
+	d := quietDaemon(&config.File{})
+	at := listening(t, func(ctx context.Context, tasks *errgroup.Group, at netip.AddrPort) error {
+		return d.serveWeb(ctx, tasks, "metrics", at, "", http.NotFoundHandler())
+	})
+	var held []net.Conn
+	for range maxConnections {
+		conn, err := net.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		held = append(held, conn)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		resp, err := http.Get("http://" + at.String())
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		answered <- err
+	}()
+	// The listener takes connections in turn: when it has answered all that it holds, it has not taken this one.
+	for _, conn := range held {
+		if _, err := conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-answered:
+		t.Fatalf("one more is served (%v), beside %d", err, maxConnections)
+	default:
+	}
+	held[0].Close()
+	if err := <-answered; err != nil {
+		t.Errorf("who waits its turn: %v", err)
+	}
+}
