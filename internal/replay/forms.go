@@ -16,7 +16,11 @@ var (
 	fileZillaForm = regexp.MustCompile(`^(?:(\d+ \d+) )?(?:(Command)|(Response)|Status|Error|Trace|Listing|Warning):(?:[ \t]|$)`)
 	pythonForm    = regexp.MustCompile(`^\*(?:(cmd)|(resp)|put|get|welcome)\* '(.*)'$`)
 	pythonQuoted  = regexp.MustCompile(`^\*(?:(cmd)|(resp)|put|get|welcome)\* "(.*)"$`)
-	rawReply      = regexp.MustCompile(`^[1-6]\d\d[ -]`)
+	// What ftpgate trace and explain print: the session, or seconds; who; the line, and what went on in its place.
+	gatewayForm = regexp.MustCompile(`^[ \t]*(?:(\d+)  |[+-]\d+\.\d{3}  )?(?:(C)|([SG]))> (.*?)(?:  →  .*)?$`)
+	gatewayEnds = regexp.MustCompile(`^\d+  (?:begins: |ends$)`)
+
+	rawReply = regexp.MustCompile(`^[1-6]\d\d[ -]`)
 
 	// What clients say beside the dialogue: curl, lftp, WinSCP, tnftp and its kin.
 	chatter = regexp.MustCompile(`^(?:` + strings.Join([]string{
@@ -64,11 +68,19 @@ func parse(line string) (s said, ok bool) {
 		s.text = line[m[1]:]
 		return s, true
 	}
+	if m := gatewayForm.FindStringSubmatchIndex(line); m != nil {
+		if m[2] >= 0 {
+			s.stream = line[m[2]:m[3]]
+		}
+		s.from = sideOf(m[2:])
+		s.text = line[m[8]:m[9]]
+		return s, true
+	}
 	if s, ok := parsePython(line); ok {
 		return s, true
 	}
 	s.status = true
-	return s, chatter.MatchString(line) || s.fresh
+	return s, chatter.MatchString(line) || gatewayEnds.MatchString(line) || s.fresh
 }
 
 // sideOf tells by which of the two first groups matched.
