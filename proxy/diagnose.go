@@ -57,7 +57,7 @@ func (l *ledger) record(e *ending, c counted) audit.Transfer {
 		o, reply := c.flow.orig, c.flow.last.Reply
 		dialler, other = audit.Flow{Src: o.Src, Dst: o.Dst}, audit.Flow{Src: reply.Dst, Dst: reply.Src}
 	case c.relay != nil:
-		dialler, other = c.relay.tuples()
+		dialler, other = l.tuples(c.relay)
 	}
 	r.ClientSide, r.ServerSide = dialler, other
 	if !p.mode.Passive() {

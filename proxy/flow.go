@@ -182,6 +182,20 @@ func (r *relayed) sides() [2]relay.Side {
 	return [2]relay.Side{relay.Server, relay.Client}
 }
 
+// lastLook sees a flow of ours, by its answers, before it is cleared away: the
+// record of its transfer may not be written yet.
+func (l *ledger) lastLook(reply conntrack.Tuple) {
+	c, err := l.server.Flows.GetReply(reply)
+	if err != nil { // as nearly always: there is none
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.flows[c.ID]; f != nil {
+		f.see(c, time.Now())
+	}
+}
+
 // flowOf asks conntrack for the flow now. One that is not there any more is over.
 func (l *ledger) flowOf(f *flow, now time.Time) {
 	seen, err := l.server.Flows.Get(f.orig)

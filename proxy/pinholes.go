@@ -198,7 +198,9 @@ func (ps *pinholes) clearFlow(p *pinhole) alg.Reason {
 	if !source.IsValid() {
 		source = netip.AddrPortFrom(p.rule.From, activePort)
 	}
-	busy, err := ps.flows.Clear(conntrack.Tuple{Src: p.rule.To, Dst: source}, ps.mark)
+	reply := conntrack.Tuple{Src: p.rule.To, Dst: source}
+	p.session.gateway.ledger.lastLook(reply)
+	busy, err := ps.flows.Clear(reply, ps.mark)
 	if err != nil {
 		ps.log.Warn("conntrack could not be asked for an old active connection; the pinhole is opened all the same",
 			"client_port", p.rule.To, "error", err)

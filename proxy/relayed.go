@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ftpgate/alg"
+	"ftpgate/nft/conntrack"
 	"ftpgate/proxy/audit"
 	"ftpgate/proxy/cause"
 	"ftpgate/proxy/relay"
@@ -31,6 +32,7 @@ type relayed struct {
 	halves        []*net.TCPConn
 	isCut         bool
 	first, second audit.Flow
+	reply         conntrack.Tuple // of first, as our socket has it
 
 	joined   atomic.Pointer[relay.Relay] // both halves are there, with their TLS
 	isOver   atomic.Bool

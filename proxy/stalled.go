@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"ftpgate/nft/conntrack"
 	"ftpgate/proxy/audit"
 	"ftpgate/proxy/cause"
 
@@ -73,11 +74,18 @@ func (r *relayed) received() (n uint64) {
 	return n
 }
 
-// tuples are the two connections of the relay, that of who dialled first.
-func (r *relayed) tuples() (dialler, other audit.Flow) {
+// tuples are the two connections of the relay, that of who dialled first. Who
+// dials two ports at once may do so from one port of its own, and the kernel shows
+// us another one for the second: all come to the same listener here.
+func (l *ledger) tuples(r *relayed) (dialler, other audit.Flow) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.first, r.second
+	dialler, other = r.first, r.second
+	reply := r.reply
+	r.mu.Unlock()
+	if f, err := l.server.Flows.GetReply(reply); err == nil && f.Orig.Dst == dialler.Dst {
+		dialler.Src = f.Orig.Src
+	}
+	return dialler, other
 }
 
 // met notes a half and its two ends.
@@ -85,6 +93,7 @@ func (r *relayed) met(first, second *net.TCPConn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.first = audit.Flow{Src: plain(first.RemoteAddr()), Dst: r.pinhole.rule.At}
+	r.reply = conntrack.Tuple{Src: plain(first.LocalAddr()), Dst: plain(first.RemoteAddr())}
 	if second != nil {
 		r.second = audit.Flow{Src: plain(second.LocalAddr()), Dst: plain(second.RemoteAddr())}
 	}
