@@ -113,6 +113,7 @@ func (c *clerk) errandsOfAll() {
 	c.t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
 	var sessions sync.WaitGroup
+	var ports sync.Map
 	number := 0
 	for _, name := range []string{"kernel", "relay", "tls", debian.VSFTPD, debian.ProFTPD} {
 		for range 2 {
@@ -130,7 +131,7 @@ func (c *clerk) errandsOfAll() {
 						c.t.Fatal(err)
 					}
 				}
-				w := &onlooker{Host: c.lab.Client}
+				w := &onlooker{Host: c.lab.Client, others: &ports}
 				client := s.login(c.t, w, v6)
 				sessions.Go(func() {
 					for _, e := range mine {
@@ -179,9 +180,15 @@ func (c *clerk) transfers() map[string]line {
 		}
 	}
 	seen := slices.DeleteFunc(c.servers.all(), func(p pair) bool { return p.Dst.Port() == 21 }) // control connections
-	missing := slices.DeleteFunc(seen, func(p pair) bool { return slices.Contains(servers, p) })
-	if len(missing) > 0 {
-		c.t.Errorf("data connections of the server are in no record: %v", missing)
+	for _, p := range seen {
+		if !slices.Contains(servers, p) {
+			c.t.Errorf("the server had the data connection %v, which is in no record", p)
+		}
+	}
+	for _, r := range all {
+		if !c.sites[r.Service].tame && !slices.Contains(seen, r.ServerData) {
+			c.t.Errorf("the server had no such data connection: %+v", r)
+		}
 	}
 	return found
 }

@@ -150,8 +150,9 @@ func entries(t testing.TB, files ...string) (all []entry) {
 // them.
 type onlooker struct {
 	*lab.Host
-	mu   sync.Mutex
-	seen []pair
+	others *sync.Map // ports on which others listened that must not be used again; nil: all may be
+	mu     sync.Mutex
+	seen   []pair
 }
 
 var _ ftpc.Network = (*onlooker)(nil)
@@ -187,12 +188,23 @@ func (w *onlooker) DialFrom(ctx context.Context, network string, from net.Addr, 
 	return c, err
 }
 
+// Listen has a port that nobody had before, where others listen too: the kernel
+// gives a port to a listener that still has a connection of another's, and the
+// gateway would refuse it as busy.
 func (w *onlooker) Listen(network, addr string) (net.Listener, error) {
-	l, err := w.Host.Listen(network, addr)
-	if err != nil {
-		return nil, err
+	for {
+		l, err := w.Host.Listen(network, addr)
+		if err != nil {
+			return nil, err
+		}
+		if w.others != nil {
+			if _, taken := w.others.LoadOrStore(addrPort(l.Addr()).Port(), true); taken {
+				defer l.Close() // until there is another one
+				continue
+			}
+		}
+		return watched{l.(*net.TCPListener), w}, nil
 	}
-	return watched{l.(*net.TCPListener), w}, nil
 }
 
 // watched is a listener whose connections are remembered.
