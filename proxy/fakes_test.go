@@ -132,11 +132,14 @@ type fakeFlows struct {
 	got    int // how often one was asked for
 }
 
-func (f *fakeFlows) Clear(reply conntrack.Tuple, mark uint32) (bool, error) {
+func (f *fakeFlows) Clear(reply conntrack.Tuple, mark uint32) (was conntrack.Flow, busy bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked, f.marked = append(f.asked, reply), mark
-	return f.busy, f.err
+	if i := slices.IndexFunc(f.flows, func(c conntrack.Flow) bool { return c.Reply == reply }); i >= 0 {
+		was = f.flows[i]
+	}
+	return was, f.busy, f.err
 }
 
 func (f *fakeFlows) Dump(_, _ uint32) ([]conntrack.Flow, error) {

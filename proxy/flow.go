@@ -182,13 +182,9 @@ func (r *relayed) sides() [2]relay.Side {
 	return [2]relay.Side{relay.Server, relay.Client}
 }
 
-// lastLook sees a flow of ours, by its answers, before it is cleared away: the
-// record of its transfer may not be written yet.
-func (l *ledger) lastLook(reply conntrack.Tuple) {
-	c, err := l.server.Flows.GetReply(reply)
-	if err != nil { // as nearly always: there is none
-		return
-	}
+// lastLook sees a flow that was cleared away, in case it is ours: the record of
+// its transfer may not be written yet.
+func (l *ledger) lastLook(c conntrack.Flow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f := l.flows[c.ID]; f != nil {

@@ -199,8 +199,10 @@ func (ps *pinholes) clearFlow(p *pinhole) alg.Reason {
 		source = netip.AddrPortFrom(p.rule.From, activePort)
 	}
 	reply := conntrack.Tuple{Src: p.rule.To, Dst: source}
-	p.session.gateway.ledger.lastLook(reply)
-	busy, err := ps.flows.Clear(reply, ps.mark)
+	was, busy, err := ps.flows.Clear(reply, ps.mark)
+	if was.ID != 0 {
+		p.session.gateway.ledger.lastLook(was)
+	}
 	if err != nil {
 		ps.log.Warn("conntrack could not be asked for an old active connection; the pinhole is opened all the same",
 			"client_port", p.rule.To, "error", err)

@@ -32,11 +32,11 @@ type Firewall interface {
 
 // Flows clears the way for an active pinhole: an entry of an ended connection
 // with this reply tuple would swallow the new one's first SYN. busy: the entry
-// belongs to a live connection. *conntrack.Conn has such a method.
+// belongs to a live connection. was: the entry, if there was one. *conntrack.Conn has such a method.
 //
 // Dump returns the flows with a mark, Get and GetReply one of them.
 type Flows interface {
-	Clear(reply conntrack.Tuple, mark uint32) (busy bool, err error)
+	Clear(reply conntrack.Tuple, mark uint32) (was conntrack.Flow, busy bool, err error)
 	Dump(mark, mask uint32) ([]conntrack.Flow, error)
 	Get(orig conntrack.Tuple) (conntrack.Flow, error)
 	GetReply(reply conntrack.Tuple) (conntrack.Flow, error)

@@ -173,19 +173,20 @@ func (c *Conn) Dump(mark, mask uint32) ([]Flow, error) {
 
 // Clear makes way for a connection whose answers would have the tuple. What an
 // earlier one left there would swallow its first SYN. A flow with the mark that
-// is not established is deleted; any other keeps the tuple busy.
-func (c *Conn) Clear(reply Tuple, mark uint32) (busy bool, err error) {
-	f, err := c.GetReply(reply)
+// is not established is deleted; any other keeps the tuple busy. was is what was
+// there; with the ID 0 nothing was.
+func (c *Conn) Clear(reply Tuple, mark uint32) (was Flow, busy bool, err error) {
+	was, err = c.GetReply(reply)
 	if errors.Is(err, ErrNotFound) {
-		return false, nil
+		return Flow{}, false, nil
 	}
 	if err != nil {
-		return false, err
+		return Flow{}, false, err
 	}
-	if f.Mark&mark != mark || f.State == Established {
-		return true, nil
+	if was.Mark&mark != mark || was.State == Established {
+		return was, true, nil
 	}
-	return false, c.delete(f.Orig, f.ID)
+	return was, false, c.delete(was.Orig, was.ID)
 }
 
 // EnableAccounting has flows that begin from now on count their bytes.

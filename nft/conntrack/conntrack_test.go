@@ -137,7 +137,7 @@ func TestClear(t *testing.T) {
 		reply := conntrack.Tuple{Src: p.To, Dst: p.Source}
 		clear := func(when string, want bool) {
 			t.Helper()
-			if busy, err := c.Clear(reply, mark); busy != want || err != nil {
+			if _, busy, err := c.Clear(reply, mark); busy != want || err != nil {
 				t.Errorf("%s: busy %v, %v", when, busy, err)
 			}
 		}
@@ -157,7 +157,7 @@ func TestClear(t *testing.T) {
 		}
 
 		dialled, accepted := s.through(s.Server, p, ln)
-		if busy, err := c.Clear(reply, mark<<1); !busy || err != nil {
+		if _, busy, err := c.Clear(reply, mark<<1); !busy || err != nil {
 			t.Errorf("a flow without the mark: busy %v, %v", busy, err)
 		}
 		s.send(1, dialled, accepted)
