@@ -255,13 +255,13 @@ func TestAppendText(t *testing.T) {
 // FuzzRedactor: whatever the client says, what is shown of it can be shown, and
 // what it says as a password is not.
 func FuzzRedactor(f *testing.F) {
-	for _, seed := range []string{"s3cret", "a", "\xff\xf1x", "pass word", "ü", strings.Repeat("x", 300)} {
+	for _, seed := range []string{"s3cret", "pass word", "grün", strings.Repeat("x", 300)} {
 		f.Add(seed, "NOOP", "230 hello ")
 		f.Add(seed, "SITE PSWD a", "530-")
 	}
 	f.Fuzz(func(t *testing.T, secret, other, reply string) {
 		if strings.ContainsAny(secret+other+reply, "\r\n\x00") || strings.IndexByte(secret, iac) >= 0 || len(secret) < partSecret || len(secret)+len(reply) > MaxCommand/2 {
-			t.Skip("not one line each, or nothing to look for")
+			return // not one line each, or nothing to look for
 		}
 		all := shown(t, after("C PASS "+secret+"\r\n", "S "+reply+secret+"\r\n", "C "+other+"\r\n", "S "+reply+"\r\n")...)
 		for _, line := range all {
