@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"ftpgate/nft/conntrack"
+	"ftpgate/proxy/api"
 	"ftpgate/proxy/audit"
 )
 
@@ -63,4 +64,23 @@ func TestLateNewsOfAPortThatIsLeasedAgain(t *testing.T) {
 		t.Error("the second pinhole is taken for used")
 	}
 	d.leave()
+}
+
+// What the receiver sends are acknowledgements, which can look as if there was
+// something in them. Data that goes both ways is data all the same.
+func TestAcknowledgementsAreNoData(t *testing.T) {
+	for _, tt := range []struct{ sent, want uint64 }{{48, 0}, {500, 500}} {
+		d := newGateway(t).loggedIn()
+		d.passive()
+		d.command("RETR a")
+		d.reply("150 here")
+		d.carries(conntrack.TimeWait, tt.sent, 5000) // in four packets each way
+		d.reply("226 done")
+		d.transfers(1)
+		s := d.Sessions(api.Filter{})[0]
+		if s.ToClient != 5000 || s.ToServer != tt.want {
+			t.Errorf("%d bytes to the client and %d to the server, want 5000 and %d", s.ToClient, s.ToServer, tt.want)
+		}
+		d.leave()
+	}
 }

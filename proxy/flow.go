@@ -96,16 +96,25 @@ func (f *flow) see(now conntrack.Flow, at time.Time) {
 	}
 	f.last, f.looked = now, at
 	f.over = now.State.Over()
-	if alg.Direction(f.pinhole.direction.Load()) == 0 {
+	d := alg.Direction(f.pinhole.direction.Load())
+	if d == 0 {
 		return // nobody knows yet what it is for
 	}
 	for way := range f.told {
-		if n := now.Payload(way); n > f.told[way] {
+		n := now.Payload(way)
+		if way != f.pinhole.way(d) && n <= now.Packets[way]*options {
+			n = 0 // nothing but acknowledgements
+		}
+		if n > f.told[way] {
 			f.pinhole.add(way, n-f.told[way])
 			f.told[way] = n
 		}
 	}
 }
+
+// options are the most that a packet has of them besides its timestamps (RFC 9293
+// §3.1): of the receiver's, selective acknowledgements. They look like payload.
+const options = 28
 
 // probe is more than a packet without data of its transfer has beyond its headers:
 // a window probe, a keepalive, a selective acknowledgement.
@@ -183,8 +192,9 @@ func (r *relayed) sides() [2]relay.Side {
 }
 
 // lastLook sees a flow that was cleared away, in case it is ours: the record of
-// its transfer may not be written yet.
+// its transfer may not be written yet, nor the news of it read.
 func (l *ledger) lastLook(c conntrack.Flow) {
+	l.server.Connected(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if f := l.flows[c.ID]; f != nil {
