@@ -11,6 +11,7 @@ import (
 
 	"ftpgate/internal/lab"
 	"ftpgate/internal/lab/ftpc"
+	"ftpgate/internal/lab/ftpd"
 	"ftpgate/internal/lab/labtest"
 )
 
@@ -21,8 +22,14 @@ type samePort struct {
 	port int
 }
 
-func (s samePort) Listen(network, _ string) (net.Listener, error) {
-	return s.Host.Listen(network, fmt.Sprintf("198.51.100.7:%d", s.port))
+// Listen does so again at once, which a listener that also speaks MPTCP, as Go
+// makes them, would not let.
+func (s samePort) Listen(string, string) (ln net.Listener, err error) {
+	err = s.Do(func() error {
+		ln, err = ftpd.Listen(context.Background(), fmt.Sprintf("198.51.100.7:%d", s.port))
+		return err
+	})
+	return ln, err
 }
 
 func (s samePort) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
