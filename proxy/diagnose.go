@@ -15,25 +15,34 @@ import (
 // write makes the record of a transfer: for the audit log, the metrics, the log
 // and, if it failed, for who asks why.
 func (l *ledger) write(e *ending, c counted) {
-	s, t := e.session, e.transfer
-	record := l.record(e, c)
+	var v cause.Verdict
 	if !e.done {
-		ev := l.evidence(e, c)
-		v := cause.Decide(ev)
-		if v.Cause == "" { // nothing else is known than that it failed
-			v = cause.Decide(cause.Evidence{Code: 599, Text: e.reply})
-		}
-		record.Cause, record.Detail = string(v.Cause), v.Sentence
-		s.service.metrics.transferFailed(v.Cause)
-		e.correctFate()
-		l.failures.Add(s.client.Addr(), api.Explanation{
-			Failure: e.failure(c, v), Evidence: v.Seen, Pinholes: e.fates, Lines: e.lines,
-		})
-		s.log(slog.LevelInfo, "transfer failed", slog.String("transfer", e.name()), slog.String("command", t.verb.String()),
-			slog.String("direction", t.direction.String()), slog.Int("code", e.code), slog.String("cause", string(v.Cause)),
-			slog.String("detail", v.Sentence))
+		v = l.failed(e, c)
 	}
+	if l.server.Audit.Off() {
+		return
+	}
+	record := l.record(e, c)
+	record.Cause, record.Detail = string(v.Cause), v.Sentence
 	l.server.Audit.Write(record)
+}
+
+// failed says why a transfer has failed, to all who want to know.
+func (l *ledger) failed(e *ending, c counted) cause.Verdict {
+	s, t := e.session, e.transfer
+	v := cause.Decide(l.evidence(e, c))
+	if v.Cause == "" { // nothing else is known than that it failed
+		v = cause.Decide(cause.Evidence{Code: 599, Text: e.reply})
+	}
+	s.service.metrics.transferFailed(v.Cause)
+	e.correctFate()
+	l.failures.Add(s.client.Addr(), api.Explanation{
+		Failure: e.failure(c, v), Evidence: v.Seen, Pinholes: e.fates, Lines: e.lines,
+	})
+	s.log(slog.LevelInfo, "transfer failed", slog.String("transfer", e.name()), slog.String("command", t.verb.String()),
+		slog.String("direction", t.direction.String()), slog.Int("code", e.code), slog.String("cause", string(v.Cause)),
+		slog.String("detail", v.Sentence))
+	return v
 }
 
 // record is the audit record of a transfer, but for its cause.

@@ -18,7 +18,7 @@ func (s *session) observe(v alg.Verdict) {
 	case v.Answered != alg.None:
 		s.replied(v)
 	}
-	if v.Refusal != alg.NoReason {
+	if v.Refusal != alg.NoReason && !s.gateway.Audit.Off() {
 		verb := v.Verb
 		if verb == alg.None {
 			verb = v.Answered
@@ -35,6 +35,9 @@ func (s *session) auditLogin(v alg.Verdict) {
 	ok := v.Login == alg.LoggedIn
 	if ok {
 		s.loggedInAs = s.tried
+	}
+	if s.gateway.Audit.Off() {
+		return
 	}
 	s.gateway.Audit.Write(audit.Login{Time: s.lastLine, Who: s.who(), Tried: s.tried, OK: ok, Reply: v.Code})
 }
@@ -61,6 +64,9 @@ func (s *session) auditFileOp(a awaited, code int) {
 // auditEnd hands the end of the session to the ledger, which writes it down
 // behind its transfers.
 func (s *session) auditEnd(took time.Duration) {
+	if s.gateway.Audit.Off() {
+		return
+	}
 	s.gateway.ledger.finish(&ending{session: s, at: time.Now(), last: &audit.SessionEnd{
 		Time: time.Now(), Who: s.who(), Result: string(s.ended), Took: took, Transfers: s.done + s.failed, Failures: s.failed,
 	}})

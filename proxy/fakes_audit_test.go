@@ -20,6 +20,8 @@ func (f *fakeAuditor) Write(e audit.Event) {
 	f.events = append(f.events, e)
 }
 
+func (f *fakeAuditor) Off() bool { return false }
+
 func (f *fakeAuditor) Failing() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -43,9 +43,11 @@ type Flows interface {
 }
 
 // Auditor writes down what users do; *audit.Log is one. Write does not wait.
-// Failing says why it cannot write, or nil.
+// Failing says why it cannot write, or nil. Off says that there is nothing to write
+// to, so that no event has to be made.
 type Auditor interface {
 	Write(audit.Event)
+	Off() bool
 	Failing() error
 }
 

@@ -87,7 +87,9 @@ func (s *session) begin() {
 	defer s.notBegun()
 	defer s.recovered()
 	s.service.metrics.sessionBegan()
-	s.gateway.Audit.Write(audit.SessionStart{Time: s.began, Who: s.who()})
+	if !s.gateway.Audit.Off() {
+		s.gateway.Audit.Write(audit.SessionStart{Time: s.began, Who: s.who()})
+	}
 	if s.service.TLS.Implicit {
 		s.mu.Lock()
 		s.startTLS()

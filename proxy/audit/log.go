@@ -63,6 +63,16 @@ func (l *Log) Write(e Event) {
 	}
 }
 
+// Off reports whether no file is written.
+func (l *Log) Off() bool {
+	if l == nil {
+		return true
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.json == nil && l.xferlog == nil
+}
+
 // Dropped returns how many events were not written; one that both files lack
 // counts twice.
 func (l *Log) Dropped() uint64 {

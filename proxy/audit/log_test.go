@@ -125,7 +125,7 @@ func TestBothFilesHaveTheirLines(t *testing.T) {
 func TestNilLogTakesNothing(t *testing.T) {
 	var l *Log
 	l.Write(download)
-	if l.Dropped() != 0 || l.Failing() != nil || l.Reopen() != nil || l.Close() != nil {
+	if !l.Off() || l.Dropped() != 0 || l.Failing() != nil || l.Reopen() != nil || l.Close() != nil {
 		t.Error("a nil log has something to say")
 	}
 }
