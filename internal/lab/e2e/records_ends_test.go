@@ -177,7 +177,6 @@ const (
 func (o outlived) happens(t *testing.T, g *gateway, h *heedless, r records) {
 	w := &onlooker{Host: g.lab.Client}
 	c := login(t, w, fmt.Sprintf("198.51.100.1:%d", o.port))
-	client := c.Conn.LocalAddr().String()
 	d, file := setUp(t, c, "PASV"), t.Name()
 	if err := c.Send(o.verb + " " + file); err != nil {
 		t.Fatal(err)
@@ -212,7 +211,7 @@ func (o outlived) happens(t *testing.T, g *gateway, h *heedless, r records) {
 	var record line
 	eventually(t, "the transfer is recorded", func() bool {
 		all := audited(t, "transfer", r.json)
-		i := slices.IndexFunc(all, func(l line) bool { return l.Client.String() == client })
+		i := slices.IndexFunc(all, func(l line) bool { return l.Path == file })
 		if i >= 0 {
 			record = all[i]
 		}
@@ -222,7 +221,7 @@ func (o outlived) happens(t *testing.T, g *gateway, h *heedless, r records) {
 	if record.Relayed && !o.cut {
 		least = little / 2 // what is spliced is counted a bit later
 	}
-	if record.Outcome != "failed" || record.Cause != "aborted" || record.Bytes == nil || *record.Bytes < least || record.ClientData != w.last() ||
+	if record.Client != addrPort(c.Conn.LocalAddr()) || record.Outcome != "failed" || record.Cause != "aborted" || record.Bytes == nil || *record.Bytes < least || record.ClientData != w.last() ||
 		record.Source != map[bool]string{false: "conntrack", true: "exact"}[record.Relayed] || !strings.HasPrefix(record.Detail, "The client ended the session") {
 		t.Errorf("the record is %+v", record)
 	}

@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"ftpgate/internal/lab"
 	"ftpgate/internal/lab/ftpc"
@@ -22,14 +25,18 @@ type samePort struct {
 	port int
 }
 
-// Listen does so again at once, which a listener that also speaks MPTCP, as Go
-// makes them, would not let.
+// Listen does so as soon as it can: a listener that is closed lives on in
+// processes that other tests are just starting, until these are programs.
 func (s samePort) Listen(string, string) (ln net.Listener, err error) {
-	err = s.Do(func() error {
-		ln, err = ftpd.Listen(context.Background(), fmt.Sprintf("198.51.100.7:%d", s.port))
-		return err
-	})
-	return ln, err
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		err = s.Do(func() error {
+			ln, err = ftpd.Listen(context.Background(), fmt.Sprintf("198.51.100.7:%d", s.port))
+			return err
+		})
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(deadline) {
+			return ln, err
+		}
+	}
 }
 
 func (s samePort) Dial(ctx context.Context, network, addr string) (net.Conn, error) {

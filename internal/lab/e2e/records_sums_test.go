@@ -105,7 +105,7 @@ func (c *clerk) sessionsShown() {
 		}
 		wrong = ""
 		for _, s := range all {
-			down, up, transfers := c.moved(s.Client)
+			down, up, transfers := c.moved(s.Service, s.Client)
 			if !c.right(s.Service, s.ToClient, down) || !c.right(s.Service, s.ToServer, up) || s.Done != transfers || s.Failed != 0 || s.User != "demo" {
 				wrong += fmt.Sprintf("%+v, want %d bytes to the client, %d to the server in %d transfers\n", s, down, up, transfers)
 			}
@@ -114,9 +114,10 @@ func (c *clerk) sessionsShown() {
 	})
 }
 
-// moved is what the client of a control connection moved.
-func (c *clerk) moved(client string) (down, up, transfers uint64) {
-	own := func(e *errand) bool { return e.client == client }
+// moved is what the client of a control connection moved. It may have used the
+// same port for connections to different services.
+func (c *clerk) moved(service, client string) (down, up, transfers uint64) {
+	own := func(e *errand) bool { return e.service == service && e.client == client }
 	down = c.sum(func(e *errand) bool { return own(e) && e.direction() != "upload" })
 	up = c.sum(func(e *errand) bool { return own(e) && e.direction() == "upload" })
 	for _, e := range c.errands {
@@ -135,7 +136,7 @@ func (c *clerk) sessionsEnded() {
 		c.t.Errorf("%d sessions have their end recorded, want 20", len(all))
 	}
 	for _, s := range all {
-		down, up, transfers := c.moved(s.Client.String())
+		down, up, transfers := c.moved(s.Service, s.Client.String())
 		if !c.right(s.Service, s.ToClient, down) || !c.right(s.Service, s.ToServer, up) || s.Transfers != int(transfers) || s.Failures != 0 {
 			c.t.Errorf("%+v, want %d bytes to the client, %d to the server in %d transfers", s, down, up, transfers)
 		}
