@@ -84,3 +84,23 @@ func TestAcknowledgementsAreNoData(t *testing.T) {
 		d.leave()
 	}
 }
+
+// The news of a connection may come when it has been counted and cleared away.
+func TestNewsOfAClearedConnection(t *testing.T) {
+	d := newGateway(t).loggedIn()
+	d.active()
+	p := d.only()
+	c := admitted(p.rule.From, p.rule.At, p.rule.To)
+	c.State, c.Status, c.Packets[1], c.Bytes[1] = conntrack.TimeWait, conntrack.DNAT|conntrack.SeenReply|conntrack.Assured, 2, 2*52+8+44
+	d.ledger.mu.Lock()
+	d.ledger.cleared[c.ID] = c // by somebody who came between a pinhole's use and its flow
+	d.ledger.mu.Unlock()
+	d.Connected(c)
+	d.command("RETR a")
+	d.reply("150 here")
+	d.reply("226 done")
+	if got := d.transfers(1)[0]; got.Source != audit.Conntrack || !got.ClientSide.Dst.IsValid() {
+		t.Errorf("the record is %+v", got)
+	}
+	d.leave()
+}

@@ -199,7 +199,9 @@ func (l *ledger) lastLook(c conntrack.Flow) {
 	defer l.mu.Unlock()
 	if f := l.flows[c.ID]; f != nil {
 		f.see(c, time.Now())
+		return
 	}
+	l.cleared[c.ID] = c
 }
 
 // flowOf asks conntrack for the flow now. One that is not there any more is over.

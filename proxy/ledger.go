@@ -31,7 +31,8 @@ type ledger struct {
 
 	mu      sync.Mutex // guards what follows, and the flows
 	flows   map[uint32]*flow
-	past    map[uint32]struct{} // flows that have ended and that conntrack still has
+	past    map[uint32]struct{}       // flows that have ended and that conntrack still has
+	cleared map[uint32]conntrack.Flow // those that were cleared away before we knew them, until the next sweep
 	waiting []*ending
 	fresh   []*ending
 }
@@ -60,7 +61,7 @@ type ending struct {
 func (e *ending) name() string { return e.transfer.name(e.session.id) }
 
 func newLedger(s *Server) *ledger {
-	return &ledger{server: s, flows: map[uint32]*flow{}, past: map[uint32]struct{}{}, wake: make(chan struct{}, 1)}
+	return &ledger{server: s, flows: map[uint32]*flow{}, past: map[uint32]struct{}{}, cleared: map[uint32]conntrack.Flow{}, wake: make(chan struct{}, 1)}
 }
 
 // settleEvery is how often endings are looked at: what came together is
@@ -165,6 +166,9 @@ func (l *ledger) opened(p *pinhole, c conntrack.Flow, now time.Time) {
 	defer l.mu.Unlock()
 	l.flows[c.ID] = f
 	p.flow.Store(f)
+	if last, ok := l.cleared[c.ID]; ok {
+		f.see(last, now)
+	}
 }
 
 func (l *ledger) swept(flows []conntrack.Flow, now time.Time) {
@@ -191,6 +195,7 @@ func (l *ledger) swept(flows []conntrack.Flow, now time.Time) {
 			go f.pinhole.session.standsStill(f.pinhole) // its lock may be held by a slow write
 		}
 	}
+	clear(l.cleared)
 	maps.DeleteFunc(l.past, func(id uint32, _ struct{}) bool { _, ok := there[id]; return !ok })
 	l.mu.Unlock()
 	l.discover(unknown)
