@@ -42,7 +42,10 @@ func TestTransferThatHasBegun(t *testing.T) {
 // A client that hardly reads what it asked for keeps the session's lock; the
 // clock gets the better of it.
 func TestClientThatHardlyReads(t *testing.T) {
-	d := newGateway(t, func(_ *Settings, s *Service) { s.Timeouts.Login = 100 * time.Millisecond }).greeted()
+	d := newGateway(t, func(_ *Settings, s *Service) { s.Timeouts.Login = time.Second / 2 }).greeted()
+	if err := d.client.SetReadBuffer(4 << 10); err != nil { // full long before the clock looks: one that finds the lock free ends the session as idle
+		t.Fatal(err)
+	}
 	d.command("HELP")
 	flooded := make(chan struct{})
 	go func() {
