@@ -236,7 +236,7 @@ func (o outlived) happens(t *testing.T, g *gateway, h *heedless, r records) {
 		t.Error("the data connection went on")
 	}
 	for _, f := range g.flows() {
-		if f.Orig.Src == record.ClientData.Src && !f.State.Over() { // one of the relay ends by itself
+		if record.ClientData == (pair{f.Orig.Src, f.Orig.Dst}) && !f.State.Over() { // one of the relay ends by itself
 			t.Errorf("conntrack has %v", f)
 		}
 	}
