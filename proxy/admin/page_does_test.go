@@ -22,17 +22,17 @@ func pageWithoutDaemon(t *testing.T, d *desk) {
 	daemon.status.Draining, daemon.status.Ready, daemon.status.NotReady = false, true, nil
 	daemon.status.Services[0].Backends[1].Up = true
 	p := d.open(t, daemon, light)
-	p.expected = func(c string) bool { return strings.Contains(c, "net::ERR_") }
-	p.awaitText("#state", "Ready")
+	p.Expected = func(c string) bool { return strings.Contains(c, "net::ERR_") }
+	p.AwaitText("#state", "Ready")
 	p.stop()
-	p.awaitText("#state", "No answer")
-	p.await("/The daemon does not answer. What is below is from \\d\\d:\\d\\d:\\d\\d/.test(document.getElementById('banner').innerText)")
-	p.await("document.title === 'ftpgate: no answer'")
-	p.picture("gone", "h1")
+	p.AwaitText("#state", "No answer")
+	p.Await("/The daemon does not answer. What is below is from \\d\\d:\\d\\d:\\d\\d/.test(document.getElementById('banner').innerText)")
+	p.Await("document.title === 'ftpgate: no answer'")
+	p.Picture("gone", "h1")
 	before := eval[string](p, "document.getElementById('banner').innerText")
 	p.serve(daemon)
-	p.awaitText("#state", "Ready")
-	p.await("document.getElementById('banner').innerText === '' && !document.body.classList.contains('old')")
+	p.AwaitText("#state", "Ready")
+	p.Await("document.getElementById('banner').innerText === '' && !document.body.classList.contains('old')")
 	if !strings.Contains(before, "goes on asking") {
 		t.Errorf("the banner does not say what happens next: %q", before)
 	}
@@ -41,7 +41,7 @@ func pageWithoutDaemon(t *testing.T, d *desk) {
 func pageChart(t *testing.T, d *desk) {
 	daemon := withWaves(example())
 	p := d.open(t, daemon, light)
-	p.await("document.querySelectorAll('#chart polyline').length > 0")
+	p.Await("document.querySelectorAll('#chart polyline').length > 0")
 	// Two directions, each in two pieces for the minute that is missing.
 	pieces := eval[[]int](p, "[...document.querySelectorAll('#chart polyline')].map((e) => e.points.numberOfItems)")
 	if diff := cmp.Diff([]int{101, 170, 101, 170}, pieces); diff != "" {
@@ -59,60 +59,60 @@ func pageChart(t *testing.T, d *desk) {
 	})()`) {
 		t.Error("a line goes below zero")
 	}
-	p.awaitText(".legend", "now, 12:00:00")
+	p.AwaitText(".legend", "now, 12:00:00")
 	middle := eval[[]float64](p, "(() => { const b = document.querySelector('#chart svg').getBoundingClientRect(); return [b.left + b.width * 0.25, b.top + 50]; })()")
-	p.do(chromedp.MouseEvent(chromedp.MouseMoved, middle[0], middle[1]))
-	p.awaitText(".legend .when", "at 11:52:")
-	p.picture("chart", "h1")
-	p.do(chromedp.MouseEvent(chromedp.MouseMoved, 5, 5))
-	p.awaitText(".legend .when", "now")
+	p.Do(chromedp.MouseEvent(chromedp.MouseMoved, middle[0], middle[1]))
+	p.AwaitText(".legend .when", "at 11:52:")
+	p.Picture("chart", "h1")
+	p.Do(chromedp.MouseEvent(chromedp.MouseMoved, 5, 5))
+	p.AwaitText(".legend .when", "now")
 
-	p.do(chromedp.Focus(chromedp.CSS("#chart svg")), chromedp.KeyEvent(kb.Home))
-	p.awaitText(".legend .when", "at 11:50:02")
-	p.do(chromedp.KeyEvent(kb.ArrowRight))
-	p.awaitText(".legend .when", "at 11:50:04")
+	p.Do(chromedp.Focus(chromedp.CSS("#chart svg")), chromedp.KeyEvent(kb.Home))
+	p.AwaitText(".legend .when", "at 11:50:02")
+	p.Do(chromedp.KeyEvent(kb.ArrowRight))
+	p.AwaitText(".legend .when", "at 11:50:04")
 	if text := eval[string](p, "document.querySelector('#chart svg').getAttribute('aria-valuetext')"); !regexp.MustCompile(
 		`^at 11:50:04: [\d.]+ MiB/s to clients, [\d.]+ MiB/s to servers$`).MatchString(text) {
 		t.Errorf("who does not see the chart is told %q", text)
 	}
-	p.do(chromedp.KeyEvent(kb.Escape))
-	p.awaitText(".legend .when", "now")
+	p.Do(chromedp.KeyEvent(kb.Escape))
+	p.AwaitText(".legend .when", "now")
 }
 
 func pageFilter(t *testing.T, d *desk) {
 	p := d.open(t, crowd(1000), light)
-	p.awaitText("#sessions .note", "800 are not")
+	p.AwaitText("#sessions .note", "800 are not")
 	filter := func(text string) {
 		eval[bool](p, "document.getElementById('filter').select(), true") // what is typed then takes its place
-		p.do(chromedp.SendKeys(chromedp.CSS("#filter"), text))
+		p.Do(chromedp.SendKeys(chromedp.CSS("#filter"), text))
 	}
 	filter("198.51.2. OUTBOUND")
-	p.awaitText("#sessions .note", "125 of 1\u202f000 match")
+	p.AwaitText("#sessions .note", "125 of 1\u202f000 match")
 	if n := eval[int](p, "document.querySelectorAll('#sessions tbody').length"); n != 125 {
 		t.Errorf("%d sessions are shown, want 125", n)
 	}
 	filter("<IMG")
-	p.awaitText("#sessions .note", "64 of 1\u202f000 match")
+	p.AwaitText("#sessions .note", "64 of 1\u202f000 match")
 	filter("nobody has this name")
-	p.awaitText("#sessions .empty", "No session matches the filter.")
+	p.AwaitText("#sessions .empty", "No session matches the filter.")
 	// What was typed stays when there is news.
 	polls := "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/sessions')).length"
-	p.await(fmt.Sprintf("%s > %d", polls, eval[int](p, polls)+1))
-	p.awaitText("#sessions .empty", "No session matches the filter.")
+	p.Await(fmt.Sprintf("%s > %d", polls, eval[int](p, polls)+1))
+	p.AwaitText("#sessions .empty", "No session matches the filter.")
 }
 
 func pageFailures(t *testing.T, d *desk) {
 	p := d.open(t, crowd(10), light)
-	p.awaitText("#failures > .content > button", "Show more of 120")
+	p.AwaitText("#failures > .content > button", "Show more of 120")
 	if n := eval[int](p, "document.querySelectorAll('article').length"); n != 10 {
 		t.Errorf("%d failures are shown at first, want 10", n)
 	}
-	p.do(chromedp.Click(chromedp.CSS("#failures > .content > button")))
-	p.await("document.querySelectorAll('article').length === 60")
-	p.await("document.querySelectorAll('.choices button').length > 2")
-	p.do(chromedp.Click(chromedp.CSS(".choices button:nth-child(2)")))
+	p.Do(chromedp.Click(chromedp.CSS("#failures > .content > button")))
+	p.Await("document.querySelectorAll('article').length === 60")
+	p.Await("document.querySelectorAll('.choices button').length > 2")
+	p.Do(chromedp.Click(chromedp.CSS(".choices button:nth-child(2)")))
 	chosen := eval[string](p, "document.querySelector('.choices [aria-pressed=true]').firstChild.textContent")
-	p.await(fmt.Sprintf("[...document.querySelectorAll('article .cause')].every((e) => e.textContent === %q)", chosen))
+	p.Await(fmt.Sprintf("[...document.querySelectorAll('article .cause')].every((e) => e.textContent === %q)", chosen))
 	if n := eval[int](p, "document.querySelectorAll('article').length"); n == 0 {
 		t.Errorf("no failure by %s is shown", chosen)
 	}
@@ -121,11 +121,11 @@ func pageFailures(t *testing.T, d *desk) {
 func pageNews(t *testing.T, d *desk) {
 	daemon := example()
 	p := d.open(t, daemon, light)
-	p.awaitText("#sessions", "RETR /pub/big.iso")
-	p.do(chromedp.Click(chromedp.CSS("article > button")))
-	p.awaitText(".dialogue", "227")
-	p.awaitText("#pinholes td", "11 s") // by itself: what is asked for says 12.5, always
-	p.await("document.querySelector('#pinholes td').innerText === '13 s'")
+	p.AwaitText("#sessions", "RETR /pub/big.iso")
+	p.Do(chromedp.Click(chromedp.CSS("article > button")))
+	p.AwaitText(".dialogue", "227")
+	p.AwaitText("#pinholes td", "11 s") // by itself: what is asked for says 12.5, always
+	p.Await("document.querySelector('#pinholes td').innerText === '13 s'")
 
 	daemon.mu.Lock()
 	daemon.status.Sessions, daemon.status.Failures = 2, 2
@@ -137,10 +137,10 @@ func pageNews(t *testing.T, d *desk) {
 	daemon.failures = append([]api.Failure{late}, daemon.failures...)
 	daemon.pinholes = nil
 	daemon.mu.Unlock()
-	p.awaitText("#sessions", "somebody new")
-	p.await("!document.querySelector('#sessions').innerText.includes('big.iso')")
-	p.awaitText("article", "when the pinhole was gone")
-	p.awaitText("#pinholes .empty", "No open pinholes")
+	p.AwaitText("#sessions", "somebody new")
+	p.Await("!document.querySelector('#sessions').innerText.includes('big.iso')")
+	p.AwaitText("article", "when the pinhole was gone")
+	p.AwaitText("#pinholes .empty", "No open pinholes")
 	if !eval[bool](p, "document.querySelectorAll('article')[1].querySelector('.dialogue').checkVisibility()") {
 		t.Error("what was open is not, since there is news")
 	}
@@ -150,26 +150,26 @@ func pageStates(t *testing.T, d *desk) {
 	daemon := idle()
 	daemon.throughput = nil
 	p := d.open(t, daemon, light)
-	p.awaitText("#state", "Ready")
-	p.awaitText("#chart .empty", "No samples yet.")
+	p.AwaitText("#state", "Ready")
+	p.AwaitText("#chart .empty", "No samples yet.")
 	set := func(change func(*api.Status)) {
 		daemon.mu.Lock()
 		defer daemon.mu.Unlock()
 		change(&daemon.status)
 	}
 	set(func(s *api.Status) { s.Services[0].Backends[0].Up = false })
-	p.awaitText("#banner", "The last connection to a backend failed:")
-	p.awaitText("#banner li", "10.0.0.5:21 of files")
+	p.AwaitText("#banner", "The last connection to a backend failed:")
+	p.AwaitText("#banner li", "10.0.0.5:21 of files")
 	set(func(s *api.Status) {
 		s.Ready, s.NotReady = false, []string{"the accept rule is missing in inet filter forward", "service files listens nowhere"}
 	})
-	p.awaitText("#state", "Not ready")
-	p.awaitText("#banner li", "the accept rule is missing in inet filter forward")
-	p.awaitText("#banner li", "service files listens nowhere")
-	p.picture("not-ready", "h1")
+	p.AwaitText("#state", "Not ready")
+	p.AwaitText("#banner li", "the accept rule is missing in inet filter forward")
+	p.AwaitText("#banner li", "service files listens nowhere")
+	p.Picture("not-ready", "h1")
 	set(func(s *api.Status) { s.Draining = true })
-	p.awaitText("#state", "Draining")
-	p.await("document.title === 'ftpgate: draining'")
+	p.AwaitText("#state", "Draining")
+	p.Await("document.title === 'ftpgate: draining'")
 }
 
 func pagePending(t *testing.T, d *desk) {
@@ -180,17 +180,17 @@ func pagePending(t *testing.T, d *desk) {
 	pending.ID, pending.Pending = "7.3", true
 	daemon.explanations["7.3"] = pending
 	p := d.open(t, daemon, light)
-	p.expected = func(c string) bool { return strings.Contains(c, "404 (Not Found)") }
-	p.awaitText("#sessions .transfer", "waits for its data connection")
-	p.do(chromedp.Click(chromedp.CSS("#sessions .transfer button")))
-	p.awaitText("#sessions .explanation", "no_syn: The client never dialled 198.51.100.1:61004.")
+	p.Expected = func(c string) bool { return strings.Contains(c, "404 (Not Found)") }
+	p.AwaitText("#sessions .transfer", "waits for its data connection")
+	p.Do(chromedp.Click(chromedp.CSS("#sessions .transfer button")))
+	p.AwaitText("#sessions .explanation", "no_syn: The client never dialled 198.51.100.1:61004.")
 	p.readable()
-	p.picture("pending", "#sessions")
+	p.Picture("pending", "#sessions")
 	daemon.mu.Lock()
 	delete(daemon.explanations, "7.3")
 	daemon.mu.Unlock()
-	p.do(chromedp.Click(chromedp.CSS("#sessions .transfer button")), chromedp.Click(chromedp.CSS("#sessions .transfer button")))
-	p.awaitText("#sessions .explanation", "No explanation: transfer 7.3: not known, or no longer.")
+	p.Do(chromedp.Click(chromedp.CSS("#sessions .transfer button")), chromedp.Click(chromedp.CSS("#sessions .transfer button")))
+	p.AwaitText("#sessions .explanation", "No explanation: transfer 7.3: not known, or no longer.")
 }
 
 func pageNumbers(t *testing.T, d *desk) {
@@ -204,7 +204,7 @@ func pageNumbers(t *testing.T, d *desk) {
 		"moment(new Date(2026, 2, 4, 5, 6, 7), new Date(2026, 2, 4, 23))":    "05:06:07",
 		"moment(new Date(2026, 2, 4, 5, 6, 7), new Date(2026, 2, 5, 0, 30))": "2026-03-04 05:06:07",
 	} {
-		got, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](`import("/format.js").then((f) => f.`+call+`)`, chromedp.EvalAwaitPromise))
+		got, err := chromedp.Run(p.Ctx, chromedp.Evaluate[string](`import("/format.js").then((f) => f.`+call+`)`, chromedp.EvalAwaitPromise))
 		if err != nil || got != want {
 			t.Errorf("%s is %q (%v), want %q", call, got, err, want)
 		}
@@ -214,8 +214,8 @@ func pageNumbers(t *testing.T, d *desk) {
 // pagePolicy shows that the policy would stop a script, should the page have a mistake, and that the tests would hear of it.
 func pagePolicy(t *testing.T, d *desk) {
 	p := d.open(t, idle(), light)
-	p.awaitText("#state", "Ready")
-	p.expected = func(c string) bool { return strings.HasPrefix(c, "security error") }
+	p.AwaitText("#state", "Ready")
+	p.Expected = func(c string) bool { return strings.HasPrefix(c, "security error") }
 	for _, attempt := range []string{
 		`document.getElementById("footer").innerHTML = "<img src=x onerror='window.__pwned=true'>"`,
 		`document.getElementById("footer").insertAdjacentHTML("beforeend", "<script>window.__pwned=true</script>")`,
@@ -228,10 +228,8 @@ func pagePolicy(t *testing.T, d *desk) {
 		}
 	}
 	eval[bool](p, `(() => { const a = document.createElement("a"); a.href = "javascript:window.__pwned=true"; document.body.append(a); a.click(); a.remove(); return true; })()`)
-	p.await("new Promise((done) => setTimeout(done, 0)).then(() => true)")
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.complaints) < 3 {
-		t.Errorf("the browser complained of %q, want it to of each attempt", p.complaints)
+	p.Await("new Promise((done) => setTimeout(done, 0)).then(() => true)")
+	if got := p.Complaints(); len(got) < 3 {
+		t.Errorf("the browser complained of %q, want it to of each attempt", got)
 	}
 }

@@ -103,12 +103,12 @@ func (p *tab) readable() {
 }
 
 func pageIdle(p *tab, name string) {
-	p.awaitText("#state", "Ready")
-	p.awaitText("#sessions .empty", "No sessions. Clients connect to 198.51.100.1:21 (files), 10.0.0.1:2121 (outbound), [fd00:10::1]:2121 (outbound).")
-	p.awaitText("#failures .empty", "No failed transfers")
-	p.awaitText("#pinholes .empty", "No open pinholes")
-	p.awaitText("#chart .legend", "0 B/s")
-	p.awaitText("#services", "10.0.0.5:21")
+	p.AwaitText("#state", "Ready")
+	p.AwaitText("#sessions .empty", "No sessions. Clients connect to 198.51.100.1:21 (files), 10.0.0.1:2121 (outbound), [fd00:10::1]:2121 (outbound).")
+	p.AwaitText("#failures .empty", "No failed transfers")
+	p.AwaitText("#pinholes .empty", "No open pinholes")
+	p.AwaitText("#chart .legend", "0 B/s")
+	p.AwaitText("#services", "10.0.0.5:21")
 	if text := eval[string](p, "document.getElementById('banner').innerText"); text != "" {
 		p.t.Errorf("all is well, and the banner says %q", text)
 	}
@@ -117,11 +117,11 @@ func pageIdle(p *tab, name string) {
 	}
 	p.fits()
 	p.readable()
-	p.picture(name, "h1")
+	p.Picture(name, "h1")
 }
 
 func pageExample(p *tab, name string) {
-	p.awaitText("#sessions", "RETR /pub/big.iso")
+	p.AwaitText("#sessions", "RETR /pub/big.iso")
 	for selector, texts := range map[string][]string{
 		"#state":    {"Draining"},
 		"#banner":   {"1 session left.", "draining: sessions go on, new ones are refused (ftpgate undrain ends that)"},
@@ -141,30 +141,30 @@ func pageExample(p *tab, name string) {
 			}
 		}
 	}
-	p.picture(name, "h1")
-	p.do(chromedp.Click(chromedp.CSS("article > button")))
-	p.awaitText(".dialogue", "227 Entering Passive Mode (198,51,100,1,238,76)")
-	p.awaitText("article .explanation", "nobody dialled it")
-	p.awaitText("article .explanation", "expired PASV for 198.51.100.7 to dial 198.51.100.1:61004, to 10.0.0.5:40001")
-	p.awaitText(".dialogue time", "\u221221.000 s")
+	p.Picture(name, "h1")
+	p.Do(chromedp.Click(chromedp.CSS("article > button")))
+	p.AwaitText(".dialogue", "227 Entering Passive Mode (198,51,100,1,238,76)")
+	p.AwaitText("article .explanation", "nobody dialled it")
+	p.AwaitText("article .explanation", "expired PASV for 198.51.100.7 to dial 198.51.100.1:61004, to 10.0.0.5:40001")
+	p.AwaitText(".dialogue time", "\u221221.000 s")
 	p.fits()
 	p.readable()
-	p.picture(name+"-failure", "#failures")
+	p.Picture(name+"-failure", "#failures")
 	for _, width := range []int64{1024, 768, 481, 480, 320} {
-		p.do(chromedp.EmulateViewport(width, 900))
-		p.await(fmt.Sprintf("innerWidth === %d && document.querySelector('#chart svg').clientWidth < innerWidth", width))
+		p.Do(chromedp.EmulateViewport(width, 900))
+		p.Await(fmt.Sprintf("innerWidth === %d && document.querySelector('#chart svg').clientWidth < innerWidth", width))
 		p.fits()
 	}
 }
 
 func pageLoad(p *tab, name string) {
-	p.awaitText("#sessions .note", "the 200 most active are shown, 800 are not: use the filter")
+	p.AwaitText("#sessions .note", "the 200 most active are shown, 800 are not: use the filter")
 	if n := eval[int](p, "document.querySelectorAll('#sessions tbody').length"); n != 200 {
 		p.t.Errorf("%d sessions are shown, want 200", n)
 	}
-	p.picture(name, "h1")
-	p.picture(name+"-failures", "#failures")
-	p.picture(name+"-sessions", "#sessions")
+	p.Picture(name, "h1")
+	p.Picture(name+"-failures", "#failures")
+	p.Picture(name+"-sessions", "#sessions")
 
 	// Each name is there, as text, with what cannot be seen made visible.
 	users := eval[[]string](p, "[...document.querySelectorAll('#sessions td[data-label=User]')].map((e) => e.textContent)")
@@ -177,8 +177,8 @@ func pageLoad(p *tab, name string) {
 			p.t.Errorf("no session shows the path %.80q", brief("RETR /pub/"+name))
 		}
 	}
-	p.do(chromedp.Click(chromedp.CSS("article > button")))
-	p.await("document.querySelectorAll('.dialogue li').length > 0")
+	p.Do(chromedp.Click(chromedp.CSS("article > button")))
+	p.Await("document.querySelectorAll('.dialogue li').length > 0")
 	lines := eval[[]string](p, "[...document.querySelectorAll('.dialogue li > .peer:nth-of-type(1)')].map((e) => e.textContent)")
 	var want []string
 	for _, name := range hostile {
@@ -187,7 +187,7 @@ func pageLoad(p *tab, name string) {
 	if diff := cmp.Diff(want, lines); diff != "" {
 		p.t.Errorf("the lines of the explanation (-want +got):\n%s", diff)
 	}
-	p.picture(name+"-explanation", "article .explanation")
+	p.Picture(name+"-explanation", "article .explanation")
 	p.fits()
 	p.readable()
 }

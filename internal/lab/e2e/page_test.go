@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ftpgate/internal/lab"
+	"ftpgate/internal/lab/browser/browsertest"
 	"ftpgate/internal/lab/ftpc"
 	"ftpgate/internal/lab/ftpd"
 	"ftpgate/internal/lab/labtest"
@@ -36,7 +37,7 @@ const (
 func TestPageOfADaemonAtWork(t *testing.T) {
 	t.Parallel()
 	l := labtest.New(t, lab.Options{})
-	d := openDesk(t, l)
+	d := browsertest.Open(t, browsertest.Start(t, l.Gateway))
 	files := ftpd.NewTree()
 	for _, name := range []string{hostileFile, "/big.iso"} {
 		if err := files.PutZeros(name, 1<<40); err != nil {
@@ -50,11 +51,11 @@ func TestPageOfADaemonAtWork(t *testing.T) {
 	g := prepareGateway(t, l, pageKey+fmt.Sprintf(services, "")+relayedService)
 	g.start()
 
-	d.do(chromedp.EmulateViewport(1280, 1200), chromedp.Navigate(statusPage+"/"))
-	d.shows("#state", "Ready")
-	d.shows("#sessions", "No sessions")
-	d.shows("#failures", "No failed transfers")
-	d.picture("daemon-idle", "h1")
+	d.Do(chromedp.EmulateViewport(1280, 1200), chromedp.Navigate(statusPage+"/"))
+	d.AwaitText("#state", "Ready")
+	d.AwaitText("#sessions", "No sessions")
+	d.AwaitText("#failures", "No failed transfers")
+	d.Picture("daemon-idle", "h1")
 
 	stop := atWork(t, l)
 	eventually(t, "the daemon has seen data for a while", func() bool {
@@ -78,18 +79,17 @@ func TestPageOfADaemonAtWork(t *testing.T) {
 		"#pinholes": {"198.51.100.7", "PASV"},
 	} {
 		for _, text := range texts {
-			d.shows(selector, text)
+			d.AwaitText(selector, text)
 		}
 	}
-	d.await(`/[1-9][0-9.]* [kMG]iB\/s/.test(document.querySelector("#chart .legend").innerText)`)
-	d.picture("daemon-load", "h1")
-	d.picture("daemon-load-sessions", "#sessions")
-	d.do(chromedp.Click(chromedp.CSS("article > button")))
-	d.shows(".dialogue", "227 Entering Passive Mode (198,51,100,1,")
-	d.picture("daemon-load-failure", "#failures")
+	d.Await(`/[1-9][0-9.]* [kMG]iB\/s/.test(document.querySelector("#chart .legend").innerText)`)
+	d.Picture("daemon-load", "h1")
+	d.Picture("daemon-load-sessions", "#sessions")
+	d.Do(chromedp.Click(chromedp.CSS("article > button")))
+	d.AwaitText(".dialogue", "227 Entering Passive Mode (198,51,100,1,")
+	d.Picture("daemon-load-failure", "#failures")
 	stop()
-	d.await("[...document.querySelectorAll('#sessions .path')].length === 0")
-	d.innocent()
+	d.Await("[...document.querySelectorAll('#sessions .path')].length === 0")
 }
 
 // The listener answers to its own names alone, and changes nothing.
